@@ -1,0 +1,105 @@
+"""The ``kmux`` command: finds the subcommand, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from proxy import __version__, logs
+from proxy.errors import InternalError, KmuxError
+
+COMMANDS = {
+    "run": "Share one kernel from this terminal.",
+    "ps": "List the shared kernels of this machine.",
+    "kernelspec": 'Install "Python 3 (shared)" and the like into Jupyter.',
+}
+
+
+class LazyGroup(click.Group):
+    """Import a subcommand's module only when it is run: ``kmux ps`` needs no jupyter_client."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"proxy.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kmux")
+@click.option(
+    "--log-level",
+    envvar="KMUX_LOG_LEVEL",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="How much to log, to stderr.",
+)
+def kmux(log_level: str) -> None:
+    """tmux for Jupyter kernels: one kernel, any number of frontends.
+
+    \b
+    Example:
+      kmux run --kernel python3
+      jupyter console --existing kernel-kmux-python3.json   (in another terminal)
+    """
+    logs.configure(log_level)
+
+
+def main() -> None:
+    """Run the command line. The user sees one line of an error; the log has the rest."""
+    try:
+        kmux(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except BaseExceptionGroup as group:
+        error_ = _only(group)
+        if isinstance(error_, KmuxError):
+            _fail(error_)
+        _fail_internal(group)
+    except KmuxError as error:
+        _fail(error)
+    except Exception as error:
+        _fail_internal(error)
+
+
+def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Unwrap the groups that nurseries put around a single error."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _fail(error: KmuxError) -> None:
+    click.echo(f"kmux: {error}", err=True)
+    sys.exit(error.exit_code)
+
+
+def _fail_internal(error: BaseException) -> None:
+    logs.log().error("internal.error", exc_info=error)
+    click.echo(
+        f"kmux: internal error: {type(error).__name__}; run with --log-level error for the log "
+        "and please report it",
+        err=True,
+    )
+    sys.exit(InternalError.exit_code)

@@ -1,0 +1,1 @@
+"""What runs on this machine: the registry of sessions, and how to ask one about itself."""

@@ -1,0 +1,1 @@
+"""Where frontends attach. Endpoints move bytes and decide nothing."""

@@ -1,0 +1,30 @@
+"""What an endpoint reports. The runner implements it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from proxy.errors import ClientProtocolError
+from proxy.message import Channel, ClientId, Message
+
+
+class EndpointSink(Protocol):
+    """Called from the loop of the socket set; must neither block nor raise."""
+
+    def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
+        """A frontend sent a valid message."""
+
+    def client_returned(self, client: ClientId) -> None:
+        """A frontend was heard on a connection that it was not heard on before."""
+
+    def client_left(self, client: ClientId) -> None:
+        """The last connection of a frontend closed."""
+
+    def subscribed(self, endpoint: bytes) -> None:
+        """A frontend subscribed to iopub. Until this returns it can be addressed alone."""
+
+    def rejected(self, channel: Channel, error: ClientProtocolError) -> None:
+        """Frames were dropped."""
+
+    def cut_off(self, peer: str, backlog: int) -> None:
+        """An iopub subscriber that did not read was disconnected, ``backlog`` bytes behind."""

@@ -1,0 +1,172 @@
+"""The five ZMQ sockets of a connection file, as a kernel would bind them.
+
+Every frontend that knows connection files attaches here: jupyter_client, console, qtconsole,
+VS Code, Spyder, JupyterLab's own server. Shell, control and stdin are ROUTERs, iopub is an XPUB,
+the heartbeat echoes (Jupyter messaging, "Heartbeat for kernels").
+"""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from functools import partial
+
+import zmq
+
+from proxy.endpoints.connections import Connections
+from proxy.endpoints.sink import EndpointSink
+from proxy.endpoints.subscribers import Subscribers
+from proxy.errors import ClientProtocolError, ConfigError
+from proxy.message import Channel, ClientId, Message, Part
+from proxy.sockets import SocketSet, Unreachable, ZmqSocket
+from proxy.wire import zmq_frames
+from proxy.wire.connection import ConnectionInfo
+from proxy.wire.replay import ReplayGuard
+
+ROUTED = (Channel.SHELL, Channel.CONTROL, Channel.STDIN)
+MAX_FRAME_BYTES = 1024**3
+"""libzmq disconnects who sends a larger frame. The largest known are notebooks' uploads."""
+CLIENT_QUEUE_MESSAGES = 10_000
+"""Replies that one frontend may leave unread; past it they go to the session's mailbox."""
+MAX_HEARTBEAT_BYTES = 1024
+
+_MONITOR_EVENT = struct.Struct("=HI")
+_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+
+
+class ZmqEndpoint:
+    """One set of ports. ``tag`` is the first frame of its clients' ids, stable over restarts."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        sockets: SocketSet,
+        info: ConnectionInfo,
+        sink: EndpointSink,
+        tag: bytes = b"zmq",
+    ) -> None:
+        """Bind the sockets. Raises :class:`ConfigError` where a port is taken.
+
+        ``info`` is then what :attr:`info` says: port 0 has become the port that was bound.
+        """
+        self.tag = tag
+        self.connections = Connections()
+        self._sockets = sockets
+        self._sink = sink
+        self._signer = info.signer()
+        self._replays = ReplayGuard()
+        self._all: list[ZmqSocket] = []
+        self._routers: dict[Channel, ZmqSocket] = {}
+        self._monitors: dict[Channel, ZmqSocket] = {}
+        raws = {channel: _make(context, channel, info) for channel in Channel}
+        try:
+            self.info = info.with_ports({c: _bind(raw, c, info) for c, raw in raws.items()})
+        except ConfigError:
+            for raw in raws.values():
+                raw.close(linger=0)
+            raise
+        for channel in ROUTED:
+            self._routers[channel] = sockets.add(raws[channel], partial(self._on_request, channel))
+        self._heartbeat = sockets.add(raws[Channel.HEARTBEAT], self._on_heartbeat)
+        self.subscribers = Subscribers(
+            sockets,
+            raws[Channel.IOPUB],
+            subscribed=lambda: sink.subscribed(tag),
+            cut_off=sink.cut_off,
+        )
+        for channel in (*ROUTED, Channel.IOPUB):
+            monitor = raws[channel].get_monitor_socket(_MONITORED)
+            self._monitors[channel] = sockets.add(monitor, partial(self._on_monitor, channel))
+        self._raws = raws
+
+    def send(self, client: ClientId, channel: Channel, message: Message) -> None:
+        """Send to one frontend. Raises :class:`Unreachable` where it is not connected."""
+        self._routers[channel].send(zmq_frames.encode(client[1:], message, self._signer))
+
+    def publish(self, message: Message) -> None:
+        """Publish on iopub to all frontends of this endpoint."""
+        self.subscribers.publish(zmq_frames.encode((message.topic,), message, self._signer))
+
+    def send_to_newest(self, message: Message) -> None:
+        """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""
+        self.subscribers.send_to_newest(zmq_frames.encode((b"",), message, self._signer))
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Close all sockets; what was sent goes out for up to ``linger_ms``."""
+        for channel in self._monitors:
+            self._raws[channel].disable_monitor()
+        for monitor in self._monitors.values():
+            self._sockets.close(monitor)
+        for router in self._routers.values():
+            self._sockets.close(router, linger_ms)
+        self._sockets.close(self._heartbeat)
+        self.subscribers.close(self._sockets, linger_ms)
+
+    def _on_request(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:
+        try:
+            routing, message = zmq_frames.decode(frames, self._signer, ClientProtocolError)
+            if not routing:
+                raise ClientProtocolError("no routing identity")
+            if self._replays.seen(message.signature):
+                raise ClientProtocolError("replayed: this signature was seen before")
+        except ClientProtocolError as error:
+            self._sink.rejected(channel, error)
+            return
+        client = ClientId((self.tag, *routing))
+        descriptor = origin.get(zmq.SRCFD)
+        if not self.connections.knows(client, channel, descriptor):
+            self._monitors[channel].drain()  # the former user of this descriptor may have left
+            self.connections.heard(client, channel, descriptor)
+            self._sink.client_returned(client)
+        self._sink.client_sent(client, channel, message)
+
+    def _on_heartbeat(self, frames: list[Part], origin: zmq.Frame) -> None:
+        with suppress(Unreachable):  # it left
+            self._heartbeat.send(frames)
+
+    def _on_monitor(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:
+        event, descriptor = _MONITOR_EVENT.unpack_from(frames[0])
+        if event != zmq.EVENT_DISCONNECTED:
+            return
+        if channel is Channel.IOPUB:
+            self.subscribers.disconnected(descriptor)
+            return
+        for client in self.connections.closed(channel, descriptor):
+            self._sink.client_left(client)
+
+
+def _make(
+    context: zmq.Context[zmq.Socket[bytes]], channel: Channel, info: ConnectionInfo
+) -> zmq.Socket[bytes]:
+    raw = context.socket(zmq.XPUB if channel is Channel.IOPUB else zmq.ROUTER)
+    raw.linger = 0
+    raw.ipv6 = ":" in info.ip
+    if channel is Channel.IOPUB:
+        Subscribers.configure(raw, info.transport)
+    else:
+        raw.router_handover = True  # a frontend that comes back takes its identity over
+        raw.router_mandatory = True  # tell us when it is away
+        raw.sndhwm = CLIENT_QUEUE_MESSAGES
+    raw.maxmsgsize = MAX_HEARTBEAT_BYTES if channel is Channel.HEARTBEAT else MAX_FRAME_BYTES
+    if info.curve is not None:
+        raw.curve_server = True
+        raw.curve_publickey = info.curve.public.encode()
+        raw.curve_secretkey = info.curve.secret.encode()
+    return raw
+
+
+def _bind(raw: zmq.Socket[bytes], channel: Channel, info: ConnectionInfo) -> int:
+    """Bind, and return the port: libzmq's choice where the file says 0."""
+    port = info.port(channel)
+    if info.transport == "ipc" and not port:
+        port = list(Channel).index(channel) + 1
+        info = info.with_ports({channel: port})
+    url = info.url(channel)
+    try:
+        raw.bind(url if port else url.removesuffix("0") + "*")
+    except zmq.ZMQError as error:
+        raise ConfigError(
+            f"cannot bind the {channel} port {url}: {error.strerror}; "
+            "end who uses it, or take another connection file"
+        ) from None
+    return port or int(raw.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])

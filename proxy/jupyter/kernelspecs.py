@@ -1,0 +1,129 @@
+"""Kernelspecs whose argv runs kmux, so that every frontend that knows kernelspecs can share.
+
+``interrupt_mode`` is "message": JupyterLab then sends interrupt_request to kmux, which knows how
+the real kernel wants to be interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_core.paths import ENV_JUPYTER_PATH, jupyter_data_dir, jupyter_path
+
+from proxy.errors import ConfigError
+from proxy.kernels.specs import SHARED_METADATA, find
+
+SUFFIX = "-shared"
+
+
+def directory(*, user: bool, sys_prefix: bool, prefix: Path | None) -> Path:
+    """Return the directory of kernelspecs that the options name; by default the user's."""
+    if user + sys_prefix + (prefix is not None) > 1:
+        raise ConfigError("--user, --sys-prefix and --prefix exclude each other; choose one")
+    if prefix is not None:
+        return prefix / "share" / "jupyter" / "kernels"
+    if sys_prefix:
+        return Path(ENV_JUPYTER_PATH[0]) / "kernels"
+    return Path(jupyter_data_dir()) / "kernels"
+
+
+def install(kernel: str, into: Path) -> Path:
+    """Write the shared kernelspec of a kernel, whole or not at all. Returns its directory.
+
+    Raises :class:`ConfigError` where there is no such kernel, or the directory cannot be written.
+    """
+    spec = find(kernel)
+    name = f"{kernel}{SUFFIX}"
+    target = into / name
+    if target.exists() and not is_shared(target):
+        raise ConfigError(f"{target} is a kernelspec that kmux did not write; remove it yourself")
+    building = into / f".{name}.{os.getpid()}"
+    try:
+        building.mkdir(parents=True)
+        try:
+            _copy_logos(spec, building)
+            (building / "kernel.json").write_text(json.dumps(_describe(kernel, spec), indent=1))
+            if target.exists():
+                shutil.rmtree(target)
+            building.rename(target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write {target}: {error.strerror}; try --prefix") from None
+    return target
+
+
+def _describe(kernel: str, spec: KernelSpec) -> dict[str, object]:
+    metadata = dict(spec.metadata)
+    metadata.pop("kernel_provisioner", None)  # it starts the real kernel, not kmux
+    return {
+        "argv": [
+            sys.executable,
+            "-m",
+            "proxy",
+            "run",
+            "--kernel",
+            kernel,
+            "-f",
+            "{connection_file}",
+        ],
+        "display_name": f"{_plain_name(kernel, spec)} (shared)",
+        "language": spec.language,
+        "interrupt_mode": "message",
+        "metadata": {
+            **metadata,
+            "supported_encryption": ["curve"],
+            SHARED_METADATA: {"kernel": kernel},
+        },
+    }
+
+
+def _plain_name(kernel: str, spec: KernelSpec) -> str:
+    return "Python 3" if kernel == "python3" else str(spec.display_name)
+
+
+def _copy_logos(spec: KernelSpec, into: Path) -> None:
+    for logo in Path(spec.resource_dir).glob("logo-*"):
+        shutil.copyfile(logo, into / logo.name)
+
+
+def is_shared(kernelspec: Path) -> bool:
+    """Whether kmux wrote the kernelspec in this directory."""
+    try:
+        metadata = json.loads((kernelspec / "kernel.json").read_bytes()).get("metadata", {})
+        return SHARED_METADATA in metadata
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+
+
+def installed() -> list[Path]:
+    """Return the directories of the shared kernelspecs in Jupyter's path, in its order."""
+    return [
+        candidate
+        for directory_ in jupyter_path("kernels")
+        for candidate in sorted(Path(directory_).glob("*/"))
+        if is_shared(candidate)
+    ]
+
+
+def remove(name: str) -> list[Path]:
+    """Remove the shared kernelspecs of this name (with or without its suffix).
+
+    Raises :class:`ConfigError` where there is none.
+    """
+    names = {name, f"{name}{SUFFIX}"}
+    found = [path for path in installed() if path.name in names]
+    if not found:
+        have = ", ".join(sorted({path.name for path in installed()})) or "none is installed"
+        raise ConfigError(f"no shared kernelspec {name!r}; installed: {have}")
+    for path in found:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise ConfigError(f"cannot remove {path}: {error.strerror}") from None
+    return found

@@ -1,0 +1,1 @@
+"""Real kernels: found, launched, connected, watched, ended."""

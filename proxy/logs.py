@@ -1,0 +1,71 @@
+"""structlog, set up once: a list of processors, and the closed list of event names."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+EVENTS = frozenset(
+    {
+        "client.attached",
+        "client.cut_off",
+        "client.detached",
+        "client.left",
+        "control.failed",
+        "frames.rejected",
+        "internal.error",
+        "kernel.channels_connected",
+        "kernel.died",
+        "kernel.ended",
+        "kernel.interrupted",
+        "kernel.launched",
+        "kernel.output",
+        "kernel.ready",
+        "kernel.restart_failed",
+        "kernel.restart_requested",
+        "kernel.unresponsive",
+        "message.refused",
+        "message.undeliverable",
+        "message.unroutable",
+        "session.ended",
+        "session.started",
+        "stdin.answer_ignored",
+    }
+)
+"""Every event that kmux logs: ``noun.verb``. A test compares it with the source."""
+
+
+def configure(level: str = "warning", stream: TextIO | None = None) -> None:
+    """Log to ``stream`` (stderr): for a person on a terminal, as JSON lines otherwise."""
+    out = stream or sys.stderr
+    readable = out.isatty()
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.dev.ConsoleRenderer()
+        if readable
+        else structlog.processors.JSONRenderer(default=_plain),
+    ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _plain(value: object) -> str:
+    """Show what JSON does not know: routing identities are bytes."""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
+    return str(value)
+
+
+def log() -> Any:
+    """Return the logger."""
+    return structlog.get_logger()

@@ -1,0 +1,99 @@
+"""Messages that kmux makes up, indistinguishable from the kernel's own.
+
+They carry the kernel's ``header.session`` (JupyterLab drops queued messages of another session)
+and username, a fresh msg_id, and the asker's header, byte for byte, as parent.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from proxy.message import Header, Message, MsgId, Origin
+
+PROTOCOL_VERSION = "5.4"
+"""Jupyter messaging 5.4 is what is implemented here; a kernel's own version is used once known."""
+
+_NO_PARENT = b"{}"
+
+
+class _KernelHeader(msgspec.Struct, frozen=True):
+    """What a made-up header copies from the kernel's own."""
+
+    session: str | None = None
+    username: str | None = None
+    version: str | None = None
+
+
+_kernel_header_decoder = msgspec.json.Decoder(_KernelHeader)
+
+
+class Composer:
+    """Make messages in the name of the kernel. Ids are ``prefix`` and a counter."""
+
+    def __init__(self, prefix: str, username: str = "kernel") -> None:
+        self._prefix = prefix
+        self._count = 0
+        self._kernel_session: str | None = None
+        self._username = username
+        self._version = PROTOCOL_VERSION
+
+    @property
+    def kernel_session(self) -> str:
+        """The kernel's ``header.session``; before it was heard of, one of our own."""
+        return self._kernel_session or self._prefix
+
+    def learn(self, message: Message) -> None:
+        """Take session, username and version from a message of the kernel."""
+        session = message.header.session
+        if session and session != self._kernel_session:
+            try:
+                header = _kernel_header_decoder.decode(message.raw_header)
+            except msgspec.MsgspecError:
+                return
+            self._kernel_session = session
+            self._username = header.username or ""
+            self._version = header.version or PROTOCOL_VERSION
+
+    def forget_kernel(self) -> None:
+        """The kernel is gone: the next one has a session of its own."""
+        self._kernel_session = None
+
+    def message(
+        self,
+        msg_type: str,
+        content: dict[str, Any] | bytes,
+        at: float,
+        *,
+        parent: Origin | None = None,
+        metadata: dict[str, Any] | bytes = b"{}",
+        topic: str = "",
+    ) -> Message:
+        """Make a message. ``parent`` is the request that it answers; ``topic`` is iopub's."""
+        self._count += 1
+        msg_id = MsgId(f"{self._prefix}_{self._count}")
+        raw_header = msgspec.json.encode(
+            {
+                "msg_id": msg_id,
+                "msg_type": msg_type,
+                "username": self._username,
+                "session": self.kernel_session,
+                "date": datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z"),
+                "version": self._version,
+            }
+        )
+        return Message(
+            Header(msg_id, msg_type, self.kernel_session),
+            parent.header if parent else None,
+            raw_header,
+            parent.raw_header if parent else _NO_PARENT,
+            metadata if isinstance(metadata, bytes) else msgspec.json.encode(metadata),
+            content if isinstance(content, bytes) else msgspec.json.encode(content),
+            topic=f"kernel.{self.kernel_session}.{topic or msg_type}".encode(),
+        )
+
+    def status(self, state: str, at: float, parent: Origin | None = None) -> Message:
+        """Make an iopub status message."""
+        return self.message("status", {"execution_state": state}, at, parent=parent)

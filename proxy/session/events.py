@@ -1,0 +1,95 @@
+"""What happened: the only way in to a session.
+
+Events are frozen msgspec structs, not dataclasses: one is made for every message, and a struct
+costs 0.1 µs where a frozen dataclass costs 0.5 µs. ``at`` is the wall clock, seconds since 1970.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.message import Channel, ClientId, Message
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened at this time."""
+
+    at: float
+
+
+class ClientSent(Event, frozen=True):
+    """A frontend sent a message on shell, control or stdin."""
+
+    client: ClientId
+    channel: Channel
+    message: Message
+    owner: bool = False
+    """Whether the frontend is the one that started kmux as its kernel (a kernelspec's argv)."""
+
+
+class ClientReturned(Event, frozen=True):
+    """A frontend was heard on a new connection: it is new, or came back with its identity."""
+
+    client: ClientId
+
+
+class ClientLeft(Event, frozen=True):
+    """The last connection of a frontend closed."""
+
+    client: ClientId
+
+
+class Subscribed(Event, frozen=True):
+    """A frontend subscribed to iopub. ``subscriber`` is valid until this event is handled."""
+
+    subscriber: object
+
+
+class Undelivered(Event, frozen=True):
+    """A message for a client could not be handed to it: not connected, or not reading."""
+
+    client: ClientId
+    channel: Channel
+    message: Message
+
+
+class KernelSent(Event, frozen=True):
+    """The kernel sent a message. ``routing`` is what it gave back of the routing prefix."""
+
+    channel: Channel
+    routing: tuple[bytes, ...]
+    message: Message
+
+
+class KernelLaunched(Event, frozen=True):
+    """A kernel process was started and its channels are connected."""
+
+    interrupt_mode: str
+    """"signal" or "message", as its kernelspec says."""
+
+
+class KernelDied(Event, frozen=True):
+    """The kernel's process ended, or could not be started. ``reason`` is one line for a person."""
+
+    reason: str
+
+
+class RestartRequested(Event, frozen=True):
+    """Somebody with the right to do so wants the kernel restarted."""
+
+
+class InterruptRequested(Event, frozen=True):
+    """Somebody without a client (Ctrl-C, the command line) wants the kernel interrupted."""
+
+
+class ShuttingDown(Event, frozen=True):
+    """kmux ends this session; the kernel goes with it."""
+
+    restart: bool = False
+    """Whether whoever ends it will start it again at once, on the same ports."""
+
+
+class TimerFired(Event, frozen=True):
+    """A timer that was set with :class:`commands.StartTimer` ran out."""
+
+    key: str

@@ -1,0 +1,60 @@
+"""kernel_info_reply from the record, at once, however busy the kernel is.
+
+Theory: frontends block on kernel_info when they attach (jupyter_server does not open its
+WebSocket before, JupyterLab holds its queue for 3 s), and a busy kernel answers when its cell is
+done. The answer does not change while a kernel lives, so kmux asks once, at its start, and
+answers everybody from what it heard. Who asks before that waits for it.
+
+Asking at the start also proves that iopub works: the subscription to a new kernel takes effect
+some time after its shell socket connects, and what it publishes before is lost ("first output
+missed", jupyter_client#593). So kmux asks again until an iopub message has come, and holds the
+frontends' requests until then.
+
+Everything that changes this state is in this file.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.message import Channel, ClientId, Message, Origin
+
+
+class _Info(msgspec.Struct, frozen=True):
+    implementation: str | None = None
+
+
+_info_decoder = msgspec.json.Decoder(_Info)
+
+INTERRUPT_BY_MESSAGE = frozenset({"Deno kernel", "xeus-python"})
+"""Implementations that SIGINT ends although their kernelspec says "signal" (Deno 2.9.8,
+xeus-python 0.19)."""
+
+
+class KernelInfo:
+    """What the kernel said of itself, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.content: bytes | None = None
+        self.metadata = b"{}"
+        self.fresh = False
+        """Whether the present kernel said it; while one restarts the last one's word stands."""
+        self.waiting: list[tuple[ClientId, Channel, Origin]] = []
+        self._implementation: str | None = None
+
+    @property
+    def known(self) -> bool:
+        return self.content is not None
+
+    @property
+    def interrupts_by_message(self) -> bool:
+        """Whether this kernel must not be sent SIGINT, whatever its kernelspec says."""
+        return self._implementation in INTERRUPT_BY_MESSAGE
+
+    def learn(self, message: Message) -> None:
+        """Take the kernel's reply as the record."""
+        self.content = bytes(message.raw_content)
+        self.metadata = bytes(message.raw_metadata)
+        self.fresh = True
+        info = message.content_as(_info_decoder)
+        self._implementation = info.implementation if info else None

@@ -1,0 +1,207 @@
+"""Standard mode: one shared kernel in this process, in the foreground or as a kernelspec's kernel.
+
+In the foreground kmux makes a connection file, restarts a kernel that dies, and ends it at the
+second Ctrl-C. As a kernel (``-f`` with the file of the frontend that started it) it behaves as
+that kernel would: signals are passed on, the frontend that started it decides when it ends, and
+its exit status is the kernel's.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import trio
+import zmq
+from jupyter_core.paths import jupyter_runtime_dir
+
+from proxy.daemon import registry
+from proxy.endpoints.zmq import ZmqEndpoint
+from proxy.kernels import specs
+from proxy.kernels.asyncio_thread import open_asyncio_thread
+from proxy.kernels.process import LaunchOptions
+from proxy.logs import log
+from proxy.message import ClientId
+from proxy.runner import Runner
+from proxy.session.lifecycle import Policy
+from proxy.session.session import Session
+from proxy.settings import runtime_dir
+from proxy.sockets import SocketSet
+from proxy.wire import connection
+
+SECOND_INTERRUPT_SECONDS = 3.0
+"""A second Ctrl-C within this time ends the kernel; a later one interrupts again."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``kmux run`` was asked for."""
+
+    kernel: str
+    name: str | None = None
+    connection_file: Path | None = None
+    transport: connection.Transport = "tcp"
+    encrypt: bool = False
+    encrypt_kernel: bool = False
+
+
+class Display:
+    """What a person sees of a session in the foreground. Silent when kmux stands for a kernel."""
+
+    def __init__(self, show: Callable[[str], None] | None) -> None:
+        self._show = show or (lambda line: None)
+
+    def started(self, info: registry.SessionInfo) -> None:
+        file = Path(info.connection_file)
+        self._show(f"{info.name}: sharing kernel {info.kernel}")
+        self._show(f"  connection file  {file}")
+        self._show(f"  terminal         jupyter console --existing {file.name}")
+        self._show(f"  Qt console       jupyter qtconsole --existing {file.name}")
+        self._show("  Ctrl-C interrupts the kernel, twice ends it")
+
+    def client(self, what: str, name: str, clients: int) -> None:
+        self._show(f"{what}: {name[:24]} ({clients} connected)")
+
+    def interrupted(self) -> None:
+        self._show("interrupted; press Ctrl-C again to end the kernel")
+
+    def ending(self) -> None:
+        self._show("ending the kernel")
+
+
+async def run(options: Options, show: Callable[[str], None] | None = None) -> int:
+    """Serve one kernel until it is ended. Returns the exit status for the process.
+
+    Raises :class:`ConfigError` and :class:`KernelGone` where it cannot be started.
+    """
+    spec = specs.find(options.kernel)
+    file = options.connection_file
+    owned = file is not None and file.exists()  # a frontend wrote it, and runs us as its kernel
+    info = connection.read(file) if file is not None and owned else _fresh_info(options)
+    wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or options.kernel
+    registration = registry.register(wish) if options.name else registry.register_as(wish)
+    name = registration.name
+    display = Display(None if owned else show)
+    private = runtime_dir() / "kernels" / f"{name}-{secrets.token_hex(4)}.json"
+    private.parent.mkdir(mode=0o700, exist_ok=True)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    sockets = SocketSet()
+    if file is None:
+        file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}.json"
+    written = False
+    try:
+        async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
+            policy = Policy(on_death="end" if owned else "restart")
+
+            def changed(what: str, client: ClientId) -> None:
+                if client[-1][:1] != b"\x00":
+                    display.client(what, runner.clients[client].name, len(visible(runner)))
+
+            runner = Runner(
+                Session(secrets.token_hex(8), policy),
+                context,
+                sockets,
+                asyncio_thread,
+                LaunchOptions(
+                    kernel_name=options.kernel,
+                    connection_file=private,
+                    key=info.key,
+                    signature_scheme=info.signature_scheme,
+                    encrypt=options.encrypt_kernel,
+                ),
+                has_owner=owned,
+                changed=changed,
+            )
+            endpoint = ZmqEndpoint(context, sockets, info, runner)
+            runner.attach(endpoint)
+            if not owned:
+                connection.write(file, endpoint.info)
+                written = True
+
+            def describe() -> registry.SessionInfo:
+                return registry.SessionInfo(
+                    name=name,
+                    kernel=options.kernel,
+                    language=spec.language,
+                    status=runner.session.execution_state,
+                    clients=len(visible(runner)),
+                    pid=runner.kernel.pid if runner.kernel else None,
+                    connection_file=str(file),
+                )
+
+            nursery.start_soon(sockets.run)
+            nursery.start_soon(registration.serve, describe)
+            nursery.start_soon(_obey_signals, runner, display, owned)
+            if owned:
+                nursery.start_soon(_follow_parent, runner)
+            log().info("session.started", session=name, kernel=options.kernel, file=str(file))
+            display.started(describe())
+            status = await runner.run()
+            nursery.cancel_scope.cancel()
+    finally:
+        registration.close()
+        if written:
+            file.unlink(missing_ok=True)
+        private.unlink(missing_ok=True)
+        sockets.close_all()
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(context.term)
+    if not owned or status is None:
+        return 0
+    return status if status >= 0 else 128 - status
+
+
+def visible(runner: Runner) -> list[ClientId]:
+    """The clients that a person would count: not the passing sockets of servers that probe."""
+    return [client for client in runner.clients if client[-1][:1] != b"\x00"]
+
+
+def _fresh_info(options: Options) -> connection.ConnectionInfo:
+    """Make the connection information of a new session: all ports free to choose."""
+    if options.transport == "ipc":
+        address = str(runtime_dir() / f"ipc-{secrets.token_hex(4)}")
+    else:
+        address = "127.0.0.1"
+    curve = None
+    if options.encrypt:
+        public, secret = zmq.curve_keypair()
+        curve = connection.CurveKeys(public.decode(), secret.decode())
+    return connection.ConnectionInfo(
+        transport=options.transport,
+        ip=address,
+        key=connection.new_key(),
+        curve=curve,
+        extra={"kernel_name": options.kernel},
+    )
+
+
+async def _obey_signals(runner: Runner, display: Display, owned: bool) -> None:
+    last = float("-inf")
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        async for number in signals:
+            if owned:
+                runner.interrupt() if number == signal.SIGINT else runner.terminate()
+            elif number == signal.SIGINT and time.monotonic() - last > SECOND_INTERRUPT_SECONDS:
+                last = time.monotonic()
+                runner.interrupt()
+                display.interrupted()
+            else:
+                display.ending()
+                runner.end()
+
+
+async def _follow_parent(runner: Runner) -> None:
+    """End with the frontend that started us, as ipykernel does (JPY_PARENT_PID)."""
+    try:
+        pidfd = os.pidfd_open(int(os.environ["JPY_PARENT_PID"]))
+    except (KeyError, ValueError, OSError):
+        return
+    try:
+        await trio.lowlevel.wait_readable(pidfd)
+    finally:
+        os.close(pidfd)
+    runner.end()

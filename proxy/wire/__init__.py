@@ -1,0 +1,1 @@
+"""Bytes to messages and back: framing, signing, connection files. Pure functions."""
