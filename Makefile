@@ -26,8 +26,11 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
+# The notebook is a copy: playing with it changes nothing that is tracked.
 lab: $(VENV)/ready
-	$(BIN)/python -m lab
+	@mkdir -p build/lab
+	@cp -n docs/examples/shared.ipynb build/lab/
+	$(BIN)/kmux lab build/lab/shared.ipynb
 
 test: $(VENV)/ready check
 	$(BIN)/python -m pytest
