@@ -56,7 +56,7 @@ class Runner:
         asyncio_thread: AsyncioThread,
         options: LaunchOptions,
         *,
-        has_owner: bool = False,
+        owner_pid: int | None = None,
         changed: Callable[[str, ClientId], None] | None = None,
     ) -> None:
         self.session = session
@@ -66,7 +66,7 @@ class Runner:
         self._sockets = sockets
         self._asyncio = asyncio_thread
         self._options = options
-        self._has_owner = has_owner
+        self._owner_pid = owner_pid
         self._changed = changed or (lambda what, client: None)
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._channels: KernelChannels | None = None
@@ -159,9 +159,9 @@ class Runner:
 
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         owner = (
-            self._has_owner
+            self._owner_pid is not None
             and message.header.msg_type == "shutdown_request"
-            and self._is_owner(client, channel)
+            and self._is_owner(client, channel, self._owner_pid)
         )
         self.dispatch(
             ev.ClientSent(
@@ -206,15 +206,15 @@ class Runner:
     def _reject(self, channel: Channel, error: ProtocolError) -> None:
         self._rejections.count(channel, error)
 
-    def _is_owner(self, client: ClientId, channel: Channel) -> bool:
+    def _is_owner(self, client: ClientId, channel: Channel, owner_pid: int) -> bool:
         """Whether this client is the frontend that started us as its kernel."""
         endpoint = self._endpoints[client[0]]
         descriptor = endpoint.connections.descriptor(client, channel)
-        from_ancestor = peers.is_from_ancestor(descriptor) if descriptor is not None else None
-        if from_ancestor is None:
+        from_owner = peers.belongs_to(descriptor, owner_pid) if descriptor is not None else None
+        if from_owner is None:
             # jupyter_client's managers connect a socket without an identity of its own.
             return client[-1][:1] == b"\x00"
-        return from_ancestor
+        return from_owner
 
     # What the session says
 

@@ -113,7 +113,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                     signature_scheme=info.signature_scheme,
                     encrypt=options.encrypt_kernel,
                 ),
-                has_owner=owned,
+                owner_pid=_owner_pid() if owned else None,
                 changed=changed,
             )
             endpoint = ZmqEndpoint(context, sockets, info, runner)
@@ -194,11 +194,21 @@ async def _obey_signals(runner: Runner, display: Display, owned: bool) -> None:
                 runner.end()
 
 
-async def _follow_parent(runner: Runner) -> None:
-    """End with the frontend that started us, as ipykernel does (JPY_PARENT_PID)."""
+def _owner_pid() -> int:
+    """Return the process that started us as its kernel, as jupyter_client tells its kernels."""
     try:
-        pidfd = os.pidfd_open(int(os.environ["JPY_PARENT_PID"]))
-    except (KeyError, ValueError, OSError):
+        return int(os.environ["JPY_PARENT_PID"])
+    except (KeyError, ValueError):
+        return os.getppid()
+
+
+async def _follow_parent(runner: Runner) -> None:
+    """End with the frontend that started us, as ipykernel does."""
+    if "JPY_PARENT_PID" not in os.environ:
+        return  # started by something that does not ask for this
+    try:
+        pidfd = os.pidfd_open(_owner_pid())
+    except OSError:
         return
     try:
         await trio.lowlevel.wait_readable(pidfd)

@@ -1,7 +1,7 @@
 """Which process is at the other end of a local connection (Linux).
 
-A frontend that starts kmux as its kernel is an ancestor of it, and may end it; another frontend
-on the same ports may not. The messages of the two look alike, so the connection tells.
+The frontend that started kmux as its kernel may end it; another frontend on the same ports may
+not. The messages of the two look alike, so the connection tells.
 """
 
 from __future__ import annotations
@@ -9,44 +9,27 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from pathlib import Path
 
-MAX_ANCESTORS = 64
 
-
-def is_from_ancestor(descriptor: int) -> bool | None:
-    """Whether the peer of a connection is an ancestor of this process; None if unknown."""
+def belongs_to(descriptor: int, pid: int) -> bool | None:
+    """Whether the peer of a connection is this process; None if that cannot be told."""
     try:
         connection = socket.socket(fileno=descriptor)
     except OSError:
         return None
     try:
-        ancestors = _ancestors()
         if connection.family == socket.AF_UNIX:
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            return struct.unpack("=iII", credentials)[0] in ancestors
+            peer: int = struct.unpack("=iII", credentials)[0]
+            return peer == pid
         inode = _inode_of_peer(connection)
-        if inode is None:
-            return None
-        return any(_holds(pid, inode) for pid in ancestors)
+        return _holds(pid, inode) if inode is not None else None
     except OSError:
         return None
     finally:
         connection.detach()  # libzmq's
-
-
-def _ancestors() -> list[int]:
-    pids: list[int] = []
-    pid = os.getppid()
-    while pid > 1 and len(pids) < MAX_ANCESTORS:
-        pids.append(pid)
-        try:
-            # "pid (comm) state ppid …"; comm may hold blanks and parentheses
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            break
-        pid = int(stat.rpartition(")")[2].split()[1])
-    return pids
 
 
 def _inode_of_peer(connection: socket.socket) -> str | None:
@@ -68,15 +51,13 @@ def _hex(family: int, address: tuple[str, int]) -> str:
     return "".join(f"{word:08X}" for word in words) + f":{address[1]:04X}"
 
 
-def _holds(pid: int, inode: str) -> bool:
+def _holds(pid: int, inode: str) -> bool | None:
     wanted = f"socket:[{inode}]"
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
-            try:
+            with suppress(FileNotFoundError):
                 if os.readlink(entry.path) == wanted:
                     return True
-            except OSError:
-                continue
     except OSError:
-        pass
+        return None
     return False

@@ -398,6 +398,8 @@ class Session:
         )
         idle = ToAll(voice.status("idle", at, origin))
         answer = ToClient(request.client, request.channel, reply)
+        if request.idled:
+            return [answer]
         if self.status.is_busy_with(origin.header.msg_id):
             return [answer, idle]
         return [ToAll(voice.status("busy", at, origin)), answer, idle]
@@ -412,9 +414,10 @@ class Session:
         for request in tuple(self.requests.waiting()):
             if request.client == KMUX:
                 continue
-            msg_id, msg_type = request.origin.header.msg_id, request.origin.header.msg_type
-            waited = msg_type == "execute_request" and not self.status.is_busy_with(msg_id)
-            content = {"status": "aborted"} if waited else _error(ename, evalue)
+            header = request.origin.header
+            begun = request.idled or self.status.is_busy_with(header.msg_id)
+            aborted = header.msg_type == "execute_request" and not begun
+            content = {"status": "aborted"} if aborted else _error(ename, evalue)
             commands += self._give_up(request, content, at)
         self._forget_kernel()
         return commands

@@ -1,0 +1,248 @@
+"""A real ``kmux run`` for tests, with real frontends on it; nothing of it outlives the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import psutil
+from jupyter_client import BlockingKernelClient
+
+DEADLINE = 30.0
+BIN = Path(sys.executable).parent
+
+
+def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+    """Wait until the condition holds and return its value; fail after the deadline."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+    return value
+
+
+class Workplace:
+    """A home, Jupyter directories and kernelspecs of the test's own."""
+
+    def __init__(self, root: Path, runtime: Path) -> None:
+        self.root = root
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "KMUX", "JPY"))},
+            "HOME": str(root),
+            "IPYTHONDIR": str(root / "ipython"),
+            "JUPYTER_PATH": str(root / "jupyter"),
+            "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
+            "JUPYTER_PLATFORM_DIRS": "0",
+            "KMUX_RUNTIME_DIR": str(runtime),
+            "KMUX_LOG_LEVEL": "info",
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        }
+        (root / "runtime").mkdir()
+        self.kernelspec("deno", [str(BIN / "deno"), "jupyter", "--kernel", "--conn"], "typescript")
+        self.kernelspec("bash", [sys.executable, "-m", "bash_kernel", "-f"], "bash")
+
+    def kernelspec(self, name: str, argv: list[str], language: str, **more: Any) -> None:
+        """Install a kernelspec; the connection file is appended to its argv."""
+        directory = self.root / "jupyter" / "kernels" / name
+        directory.mkdir(parents=True)
+        spec = {"argv": [*argv, "{connection_file}"], "display_name": name, "language": language}
+        (directory / "kernel.json").write_text(json.dumps({**spec, **more}))
+
+    def kmux(self, *arguments: str, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
+        """Run a kmux command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "proxy", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    @contextmanager
+    def run(self, *arguments: str, **environment: str) -> Iterator[Kmux]:
+        """Run ``kmux run`` in the background, until the block is left."""
+        log = (self.root / f"kmux-{time.monotonic_ns()}.log").open("w+")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "proxy", "run", *arguments],
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+        kmux = Kmux(self, process, Path(log.name))
+        try:
+            yield kmux
+        finally:
+            children = kmux.children()
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise AssertionError(f"kmux did not end: {kmux.log()[-2000:]}") from None
+            finally:
+                kmux.stop_clients()
+                assert process.stdout is not None
+                process.stdout.close()
+                log.close()
+            _, alive = psutil.wait_procs(children, timeout=5)
+            for child in alive:
+                child.kill()
+            assert not alive, f"outlived kmux: {alive}"
+
+
+class Kmux:
+    """A running ``kmux run``."""
+
+    def __init__(self, workplace: Workplace, process: subprocess.Popen[str], log: Path) -> None:
+        self.workplace = workplace
+        self.process = process
+        self._log = log
+        self._clients: list[BlockingKernelClient] = []
+        self._file: Path | None = None
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """The log lines of one event."""
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return [line for line in lines if line["event"] == event]
+
+    def ps(self) -> dict[str, Any]:
+        """What ``kmux ps`` says of this session."""
+        listed = json.loads(self.workplace.kmux("ps", "--json").stdout)
+        found: dict[str, Any] = next(s for s in listed if s["connection_file"] == str(self.file))
+        return found
+
+    @property
+    def file(self) -> Path:
+        """The connection file: what the session says when it has started."""
+        if self._file is None:
+            started = until(
+                lambda: self.events("session.started") or self.process.poll() is not None,
+                "the session has started",
+            )
+            assert started is not True, self.log()
+            self._file = Path(started[0]["file"])
+        return self._file
+
+    @property
+    def kernel_pid(self) -> int:
+        launched = until(lambda: self.events("kernel.launched"), "a kernel was launched")
+        pid: int = launched[-1]["pid"]
+        return pid
+
+    def children(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def client(self, *, ready: bool = True, identity: str | None = None) -> Client:
+        """Attach a jupyter_client."""
+        file = self.file
+        client = Client(connection_file=str(file))
+        client.load_connection_file()
+        if identity:
+            client.session.session = identity
+        client.start_channels()
+        self._clients.append(client)
+        if ready:
+            client.wait_for_ready(timeout=DEADLINE)
+        return client
+
+    def stop_clients(self) -> None:
+        for client in self._clients:
+            client.stop_channels()
+        self._clients.clear()
+
+
+class Client(BlockingKernelClient):
+    """jupyter_client's blocking client, with the conversations that tests have."""
+
+    def run(self, code: str, **options: Any) -> dict[str, Any]:
+        """Execute, and return the reply's content once the cell is idle; outputs in ``out``."""
+        return self.finish(self.execute(code, **options))
+
+    def finish(self, msg_id: str, timeout: float = DEADLINE) -> dict[str, Any]:
+        """Wait for reply and idle of a request of ours."""
+        self.out = self.until_idle(msg_id, timeout)
+        return self.reply(msg_id, timeout)["content"]
+
+    def reply(self, msg_id: str, timeout: float = DEADLINE) -> dict[str, Any]:
+        """Wait for the reply to a request on shell."""
+        return self.answer(self.get_shell_msg, msg_id, timeout)
+
+    def ask_control(self, msg_type: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask on control and return the reply."""
+        message = self.session.msg(msg_type, content or {})
+        self.control_channel.send(message)
+        return self.answer(self.get_control_msg, message["header"]["msg_id"])
+
+    @staticmethod
+    def answer(
+        receive: Callable[..., dict[str, Any]], msg_id: str, timeout: float = DEADLINE
+    ) -> dict[str, Any]:
+        deadline = time.monotonic() + timeout
+        while True:
+            message = receive(timeout=max(deadline - time.monotonic(), 0.001))
+            if message["parent_header"].get("msg_id") == msg_id:
+                return message
+
+    def until_idle(self, msg_id: str, timeout: float = DEADLINE) -> list[dict[str, Any]]:
+        """Collect what was published for a request, up to its idle."""
+        collected = []
+        deadline = time.monotonic() + timeout
+        while True:
+            message = self.get_iopub_msg(timeout=max(deadline - time.monotonic(), 0.001))
+            if message["parent_header"].get("msg_id") != msg_id:
+                continue
+            collected.append(message)
+            if message["content"].get("execution_state") == "idle":
+                return collected
+
+    def hear(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """Wait for an iopub message of whomever."""
+        deadline = time.monotonic() + DEADLINE
+        try:
+            while True:
+                message = self.get_iopub_msg(timeout=max(deadline - time.monotonic(), 0.001))
+                if condition(message):
+                    return message
+        except Empty:
+            raise AssertionError(f"not heard: {what}") from None
+
+    def hear_status(self, state: str, msg_id: str | None = None) -> dict[str, Any]:
+        """Wait for a status, of a request of ours or of whomever."""
+
+        def is_it(message: dict[str, Any]) -> bool:
+            mine = msg_id is None or message["parent_header"].get("msg_id") == msg_id
+            return mine and message["content"].get("execution_state") == state
+
+        return self.hear(is_it, f"status {state}")
+
+    def text(self) -> str:
+        """The text that the last cell printed, and its result."""
+        parts = []
+        for message in self.out:
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                parts.append(content["text"])
+            elif message["msg_type"] in ("execute_result", "display_data"):
+                parts.append(content["data"].get("text/plain", ""))
+        return "".join(parts)

@@ -1,0 +1,165 @@
+"""JupyterLab's own server, and the WebSocket conversation that a JupyterLab window has with it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import websocket
+
+from tests.frontends.kmux_process import DEADLINE, Workplace, until
+
+TOKEN = "of-the-test"
+
+
+class LabServer:
+    """A running ``jupyter lab``."""
+
+    def __init__(self, workplace: Workplace, url: str) -> None:
+        self.workplace = workplace
+        self.url = url
+        self._windows: list[Window] = []
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call the REST API. Returns the decoded answer, or None for an empty one."""
+        request = urllib.request.Request(
+            self.url + path,
+            json.dumps(body or {}).encode() if method != "GET" else None,
+            {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=DEADLINE) as response:
+            answer = response.read()
+        return json.loads(answer) if answer else None
+
+    def start_kernel(self, name: str = "python3-shared") -> str:
+        kernel_id: str = self.request("POST", "api/kernels", {"name": name})["id"]
+        return kernel_id
+
+    def connection_file(self, kernel_id: str) -> Path:
+        return Path(self.workplace.environment["JUPYTER_RUNTIME_DIR"]) / f"kernel-{kernel_id}.json"
+
+    def window(self, kernel_id: str) -> Window:
+        """Open a WebSocket as a JupyterLab window does."""
+        window = Window(self.url.replace("http", "ws", 1), kernel_id)
+        self._windows.append(window)
+        return window
+
+    def close(self) -> None:
+        for window in self._windows:
+            window.close()
+
+
+class Window:
+    """One window's WebSocket, in the legacy JSON protocol."""
+
+    def __init__(self, url: str, kernel_id: str) -> None:
+        self.session = uuid.uuid4().hex
+        self._url = f"{url}api/kernels/{kernel_id}/channels?session_id={self.session}"
+        self._socket = self._connect()
+
+    def _connect(self) -> websocket.WebSocket:
+        return websocket.create_connection(
+            self._url, timeout=DEADLINE, header=[f"Authorization: token {TOKEN}"]
+        )
+
+    def reconnect(self) -> None:
+        """Do what JupyterLab does when its kernel was restarted."""
+        self._socket.close()
+        self._socket = self._connect()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, channel: str, msg_type: str, content: dict[str, Any]) -> str:
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
+        message = {
+            "channel": channel,
+            "header": {**header, "username": "", "date": "", "version": "5.2"},
+            "parent_header": {},
+            "metadata": {},
+            "content": content,
+            "buffers": [],
+        }
+        self._socket.send(json.dumps(message))
+        return header["msg_id"]
+
+    def execute(self, code: str) -> str:
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
+        return self.send("shell", "execute_request", content)
+
+    def hear(self, msg_id: str | None, msg_type: str) -> dict[str, Any]:
+        """Wait for a message of this type, for a request of ours or of whomever."""
+        while True:
+            message: dict[str, Any] = json.loads(self._socket.recv())
+            mine = msg_id is None or message["parent_header"].get("msg_id") == msg_id
+            if mine and message["msg_type"] == msg_type:
+                return message
+
+    def run(self, code: str) -> tuple[dict[str, Any], str]:
+        """Execute; return the reply's content and what was printed."""
+        msg_id, printed, reply, idle = self.execute(code), "", None, False
+        while reply is None or not idle:
+            message = json.loads(self._socket.recv())
+            if message["parent_header"].get("msg_id") != msg_id:
+                continue
+            if message["msg_type"] == "execute_reply":
+                reply = message["content"]
+            elif message["msg_type"] == "stream":
+                printed += message["content"]["text"]
+            idle |= message["content"].get("execution_state") == "idle"
+        return reply, printed
+
+
+@contextmanager
+def lab_server(workplace: Workplace) -> Iterator[LabServer]:
+    """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left."""
+    prefix = workplace.root / "prefix"
+    installed = workplace.kmux("kernelspec", "install", "--prefix", str(prefix))
+    assert installed.returncode == 0, installed.stderr
+    log = (workplace.root / "lab.log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+        + [f"--ServerApp.root_dir={workplace.root}"],
+        env={
+            **workplace.environment,
+            "JUPYTER_TOKEN": TOKEN,
+            "JUPYTER_PATH": f"{prefix}/share/jupyter:{workplace.environment['JUPYTER_PATH']}",
+        },
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    file = Path(workplace.environment["JUPYTER_RUNTIME_DIR"]) / f"jpserver-{process.pid}.json"
+
+    def url() -> str | None:
+        assert process.poll() is None, Path(log.name).read_text()
+        try:
+            running = json.loads(file.read_text())
+            urllib.request.urlopen(f"{running['url']}api", timeout=DEADLINE).close()
+        except (OSError, ValueError):
+            return None
+        return str(running["url"])
+
+    server = None
+    try:
+        server = LabServer(workplace, until(url, "JupyterLab listens"))
+        yield server
+    finally:
+        if server is not None:
+            server.close()
+        process.terminate()
+        try:
+            process.wait(20)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            log.close()

@@ -1,0 +1,97 @@
+"""The same life for kernels of four makers: ipykernel, Deno, xeus-python, bash_kernel."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import NamedTuple
+
+import pytest
+
+from tests.frontends.kmux_process import Workplace, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Kind(NamedTuple):
+    kernel: str
+    code: str
+    prints: str
+    complete: str
+    completion: str
+    inspect: str
+    loop: str
+    interrupts: bool
+
+
+KINDS = [
+    Kind("python3", "print(6 * 7)", "42\n", "import o", "os", "print", "while True: pass", True),
+    # Deno reports what a cell is worth, and its console prints on iopub.
+    Kind("deno", "console.log(6 * 7)", "42\n", "Mat", "Math", "Math", "while (true) {}", True),
+    # xeus-python answers interrupt_request without interrupting (0.19).
+    Kind("xpython", "print(6 * 7)", "42\n", "impo", "import", "print", "while True: pass", False),
+    Kind("bash", "echo $((6 * 7))", "42\n", "ech", "echo", "echo", "sleep 1000", True),
+]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.kernel)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    param: Kind = request.param
+    return param
+
+
+def test_execute_complete_inspect(workplace: Workplace, kind: Kind) -> None:
+    with workplace.run("--kernel", kind.kernel) as kmux:
+        client, other = kmux.client(), kmux.client()
+        assert client.run(kind.code)["status"] == "ok"
+        assert client.text().strip() == kind.prints.strip()
+        completions = client.reply(client.complete(kind.complete, len(kind.complete)))["content"]
+        assert any(kind.completion in match for match in completions["matches"])
+        inspection = client.reply(client.inspect(kind.inspect, 1))["content"]
+        assert inspection["status"] == "ok"
+        assert other.run(kind.code)["status"] == "ok"
+        assert other.text().strip() == kind.prints.strip()
+
+
+def test_interrupt_by_another_frontend(workplace: Workplace, kind: Kind) -> None:
+    with workplace.run("--kernel", kind.kernel) as kmux:
+        running, other = kmux.client(), kmux.client()
+        cell = running.execute(kind.loop)
+        running.hear_status("busy", cell)
+        assert other.ask_control("interrupt_request")["content"]["status"] == "ok"
+        if kind.interrupts:
+            assert running.finish(cell)["status"] in ("error", "abort", "aborted")
+            assert running.run(kind.code)["status"] == "ok"
+        else:
+            assert kmux.process.poll() is None, "the interrupt ended the kernel"
+            os.kill(kmux.kernel_pid, signal.SIGKILL)
+            assert running.finish(cell)["status"] == "error"
+
+
+def test_restart(workplace: Workplace, kind: Kind) -> None:
+    with workplace.run("--kernel", kind.kernel) as kmux:
+        client, other = kmux.client(), kmux.client()
+        before = kmux.kernel_pid
+        reply = other.ask_control("shutdown_request", {"restart": True})
+        assert reply["content"] == {"status": "ok", "restart": True}
+        client.hear_status("restarting")
+        client.hear_status("starting")
+        assert client.run(kind.code)["status"] == "ok"
+        assert client.text().strip() == kind.prints.strip()
+        assert kmux.kernel_pid != before
+
+
+def test_sigkill_in_a_cell(workplace: Workplace, kind: Kind) -> None:
+    with workplace.run("--kernel", kind.kernel) as kmux:
+        client, other = kmux.client(), kmux.client()
+        cell = client.execute(kind.loop)
+        client.hear_status("busy", cell)
+        before = kmux.kernel_pid
+        os.kill(before, signal.SIGKILL)
+        reply = client.reply(cell)["content"]
+        assert (reply["status"], reply["ename"]) == ("error", "KernelDied")
+        assert "SIGKILL" in reply["evalue"]
+        other.hear_status("restarting")
+        until(lambda: kmux.kernel_pid != before, "another kernel was launched")
+        assert other.run(kind.code)["status"] == "ok"
+        assert client.run(kind.code)["status"] == "ok"

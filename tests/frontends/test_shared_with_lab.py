@@ -1,0 +1,163 @@
+"""One kernel, three frontends: JupyterLab's own server started it through the kernelspec, a
+terminal console and a raw jupyter_client join."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pexpect
+import psutil
+import pytest
+
+from tests.frontends.kmux_process import DEADLINE, Client, Workplace, until
+from tests.frontends.lab_server import LabServer, lab_server
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def lab(workplace: Workplace) -> Iterator[LabServer]:
+    before = {process.pid for process in psutil.process_iter()}
+    with lab_server(workplace) as server:
+        yield server
+
+    def left() -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if process.pid not in before
+            and any(
+                "ipykernel" in word or word == "proxy" for word in process.info["cmdline"] or ()
+            )
+        ]
+
+    until(lambda: not left(), "no kernel outlives its server")
+
+
+@pytest.fixture
+def kernel_id(lab: LabServer) -> str:
+    return lab.start_kernel()
+
+
+@pytest.fixture
+def client(lab: LabServer, kernel_id: str) -> Iterator[Client]:
+    client = Client(connection_file=str(lab.connection_file(kernel_id)))
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(timeout=DEADLINE)
+    yield client
+    client.stop_channels()
+
+
+@pytest.fixture
+def console(lab: LabServer, kernel_id: str, workplace: Workplace) -> Iterator[pexpect.spawn]:
+    file = lab.connection_file(kernel_id)
+    console = pexpect.spawn(
+        sys.executable,
+        ["-m", "jupyter_console", "--existing", str(file), "--simple-prompt"],
+        env={**workplace.environment, "TERM": "dumb"},
+        encoding="utf-8",
+        timeout=DEADLINE,
+        dimensions=(50, 200),
+    )
+    console.expect(r"In \[\d+\]")
+    yield console
+    console.close(force=True)
+
+
+def test_each_runs_cells_and_gets_its_own_outputs(
+    lab: LabServer, kernel_id: str, client: Client, console: pexpect.spawn
+) -> None:
+    window = lab.window(kernel_id)
+    assert window.run("x = 41; print('of the window')")[1] == "of the window\n"
+    assert client.run("print('of the client', x)")["status"] == "ok"
+    assert client.text() == "of the client 41\n"
+    console.sendline("x + 1")
+    console.expect(r"Out\[\d+\]: 42")
+    assert window.run("print(x + 2)")[1] == "43\n"
+
+
+def test_each_sees_the_others_status(lab: LabServer, kernel_id: str, client: Client) -> None:
+    window = lab.window(kernel_id)
+    cell = client.execute("input_of_the_client = 1")
+    assert window.hear(cell, "status")["content"]["execution_state"] == "busy"
+    assert window.hear(cell, "execute_input")["content"]["code"] == "input_of_the_client = 1"
+    assert window.hear(cell, "status")["content"]["execution_state"] == "idle"
+    cell = window.execute("pass")
+    client.hear_status("busy", cell)
+    client.hear_status("idle", cell)
+
+
+def test_each_interrupts_the_others_loop(
+    lab: LabServer, kernel_id: str, client: Client, console: pexpect.spawn
+) -> None:
+    window = lab.window(kernel_id)
+    loop = "while True: pass"
+    cell = window.execute(loop)
+    client.hear_status("busy", cell)
+    assert client.ask_control("interrupt_request")["content"] == {"status": "ok"}
+    assert window.hear(cell, "execute_reply")["content"]["ename"] == "KeyboardInterrupt"
+
+    cell = client.execute(loop)
+    window.hear(cell, "execute_input")
+    lab.request("POST", f"api/kernels/{kernel_id}/interrupt")
+    assert client.finish(cell)["ename"] == "KeyboardInterrupt"
+
+    console.sendline("print('console', 'runs'); exec('while True: pass')")
+    console.expect("console runs")
+    client.ask_control("interrupt_request")
+    console.expect("KeyboardInterrupt")
+
+
+def test_leaving_harms_nobody(
+    lab: LabServer, kernel_id: str, client: Client, console: pexpect.spawn, workplace: Workplace
+) -> None:
+    window, passing = lab.window(kernel_id), lab.window(kernel_id)
+    cell = window.execute("import time; time.sleep(1.5); print('not disturbed')")
+    client.hear_status("busy", cell)
+    passing.close()
+    console.sendeof()  # Ctrl-D asks whether it is meant
+    console.expect("exit")
+    console.sendline("y")
+    console.expect(pexpect.EOF)
+    killed = Client(connection_file=str(lab.connection_file(kernel_id)))
+    killed.load_connection_file()
+    killed.start_channels()
+    killed.wait_for_ready(timeout=DEADLINE)
+    reply = killed.ask_control("shutdown_request", {"restart": False})["content"]
+    assert reply == {"status": "ok", "restart": False}, "its shutdown detaches it"
+    killed.stop_channels()
+    assert window.hear(cell, "stream")["content"]["text"] == "not disturbed\n"
+    assert window.hear(cell, "execute_reply")["content"]["status"] == "ok"
+    assert client.run("print('still here')")["status"] == "ok"
+
+
+def test_restart_by_lab_keeps_the_others_attached(
+    lab: LabServer, kernel_id: str, client: Client
+) -> None:
+    window = lab.window(kernel_id)
+    window.run("x = 1")
+    cell = client.execute("while True: pass")
+    client.hear_status("busy", cell)
+    lab.request("POST", f"api/kernels/{kernel_id}/restart")
+    assert client.reply(cell)["content"]["status"] == "error"
+    window.reconnect()
+    assert window.run("print('x' in dir())")[1] == "False\n"
+    assert client.run("print('x' in dir())")["status"] == "ok"
+    assert client.text() == "False\n"
+
+
+def test_a_killed_kernel_comes_back_on_the_same_ports(
+    lab: LabServer, kernel_id: str, client: Client
+) -> None:
+    window = lab.window(kernel_id)
+    client.run("import os; print(os.getpid())")
+    os.kill(int(client.text()), signal.SIGKILL)
+    client.hear_status("restarting")
+    client.hear_status("starting")
+    assert client.run("print('x' in dir())")["status"] == "ok"
+    window.reconnect()
+    assert window.run("print(1)")[1] == "1\n"
