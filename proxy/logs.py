@@ -14,6 +14,7 @@ EVENTS = frozenset(
         "client.cut_off",
         "client.detached",
         "client.left",
+        "client.subscribed",
         "control.failed",
         "frames.rejected",
         "internal.error",

@@ -183,6 +183,7 @@ class Runner:
         self.dispatch(ev.ClientLeft(at=time.time(), client=client))
 
     def subscribed(self, endpoint: bytes) -> None:
+        self._log.debug("client.subscribed", endpoint=endpoint)
         self._subscribed_endpoint = self._endpoints[endpoint]
         self.dispatch(ev.Subscribed(at=time.time(), subscriber=endpoint))
         self._subscribed_endpoint = None
@@ -327,12 +328,12 @@ class Runner:
                 with trio.CancelScope(shield=True):
                     if not exited.is_set():
                         await kernel.kill()
+                    await kernel.cleanup()
                 channels.close()
             if not deliberate and not self.session.lifecycle.was_ready and not self.session.ended:
                 raise KernelGone(self._stillborn(status))
             if not deliberate:
                 self.dispatch(ev.KernelDied(at=time.time(), reason=_ending(status)))
-            await kernel.cleanup()
             self._log.info("kernel.ended", status=status)
             nursery.cancel_scope.cancel()
         return status

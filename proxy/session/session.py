@@ -408,15 +408,19 @@ class Session:
         """The kernel is gone: answer all that it was sent and did not answer.
 
         The cell that ran ends with an error; the cells that waited behind it are aborted, as
-        ipykernel aborts its queue. The iopub side of each is closed with its idle.
+        ipykernel aborts its queue. The first one ran, even if its busy was lost with the kernel.
+        The iopub side of each is closed with its idle.
         """
         commands: list[Command] = []
+        cell_seen = False
         for request in tuple(self.requests.waiting()):
             if request.client == KMUX:
                 continue
             header = request.origin.header
-            begun = request.idled or self.status.is_busy_with(header.msg_id)
-            aborted = header.msg_type == "execute_request" and not begun
+            is_cell = header.msg_type == "execute_request"
+            begun = request.idled or self.status.is_busy_with(header.msg_id) or not cell_seen
+            aborted = is_cell and not begun
+            cell_seen |= is_cell
             content = {"status": "aborted"} if aborted else _error(ename, evalue)
             commands += self._give_up(request, content, at)
         self._forget_kernel()
