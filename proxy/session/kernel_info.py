@@ -3,12 +3,7 @@
 Theory: frontends block on kernel_info when they attach (jupyter_server does not open its
 WebSocket before, JupyterLab holds its queue for 3 s), and a busy kernel answers when its cell is
 done. The answer does not change while a kernel lives, so kmux asks once, at its start, and
-answers everybody from what it heard. Who asks before that waits for it.
-
-Asking at the start also proves that iopub works: the subscription to a new kernel takes effect
-some time after its shell socket connects, and what it publishes before is lost ("first output
-missed", jupyter_client#593). So kmux asks again until an iopub message has come, and holds the
-frontends' requests until then.
+answers everybody from what it heard. While a kernel restarts, the last one's word stands.
 
 Everything that changes this state is in this file.
 """
@@ -17,7 +12,11 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.message import Channel, ClientId, Message, Origin
+from proxy.message import Message
+
+INTERRUPT_BY_MESSAGE = frozenset({"Deno kernel", "xeus-python"})
+"""Implementations that SIGINT ends although their kernelspec says "signal" (Deno 2.9.8,
+xeus-python 0.19)."""
 
 
 class _Info(msgspec.Struct, frozen=True):
@@ -26,25 +25,14 @@ class _Info(msgspec.Struct, frozen=True):
 
 _info_decoder = msgspec.json.Decoder(_Info)
 
-INTERRUPT_BY_MESSAGE = frozenset({"Deno kernel", "xeus-python"})
-"""Implementations that SIGINT ends although their kernelspec says "signal" (Deno 2.9.8,
-xeus-python 0.19)."""
-
 
 class KernelInfo:
-    """What the kernel said of itself, and who waits for it."""
+    """What the kernel said of itself: ``content`` and ``metadata`` as they came, or None."""
 
     def __init__(self) -> None:
         self.content: bytes | None = None
         self.metadata = b"{}"
-        self.fresh = False
-        """Whether the present kernel said it; while one restarts the last one's word stands."""
-        self.waiting: list[tuple[ClientId, Channel, Origin]] = []
         self._implementation: str | None = None
-
-    @property
-    def known(self) -> bool:
-        return self.content is not None
 
     @property
     def interrupts_by_message(self) -> bool:
@@ -55,6 +43,5 @@ class KernelInfo:
         """Take the kernel's reply as the record."""
         self.content = bytes(message.raw_content)
         self.metadata = bytes(message.raw_metadata)
-        self.fresh = True
         info = message.content_as(_info_decoder)
         self._implementation = info.implementation if info else None

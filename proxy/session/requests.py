@@ -43,9 +43,10 @@ class Request:
         """Whether the protocol defines a reply to it (comm messages have none)."""
         return self.origin.header.msg_type.endswith("_request")
 
-    @property
-    def reply_type(self) -> str:
-        return self.origin.header.msg_type.removesuffix("_request") + "_reply"
+
+def reply_type(origin: Origin) -> str:
+    """Return the msg_type of what answers a request."""
+    return origin.header.msg_type.removesuffix("_request") + "_reply"
 
 
 class Requests:
@@ -85,6 +86,10 @@ class Requests:
     def of(self, message: Message, routing: tuple[bytes, ...]) -> Request | None:
         """Find the request that a message of the kernel belongs to, and leave it as it is."""
         return self._find(message, routing)
+
+    def answer(self, request: Request) -> None:
+        """kmux answered this request itself."""
+        self._mark(request, answered=True)
 
     def idled(self, msg_id: MsgId) -> None:
         """The kernel published idle for this request."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import websocket
 
 from tests.frontends.kmux_process import DEADLINE, Workplace, until
@@ -153,6 +154,7 @@ def lab_server(workplace: Workplace) -> Iterator[LabServer]:
         server = LabServer(workplace, until(url, "JupyterLab listens"))
         yield server
     finally:
+        kernels = psutil.Process(process.pid).children(recursive=True)
         if server is not None:
             server.close()
         process.terminate()
@@ -163,3 +165,7 @@ def lab_server(workplace: Workplace) -> Iterator[LabServer]:
                 process.kill()
                 process.wait()
             log.close()
+            _, alive = psutil.wait_procs(kernels, timeout=10)
+            for kernel in alive:
+                kernel.kill()
+        assert not alive, f"outlived the server: {alive}"

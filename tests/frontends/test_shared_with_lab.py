@@ -9,10 +9,9 @@ import sys
 from collections.abc import Iterator
 
 import pexpect
-import psutil
 import pytest
 
-from tests.frontends.kmux_process import DEADLINE, Client, Workplace, until
+from tests.frontends.kmux_process import DEADLINE, Client, Workplace
 from tests.frontends.lab_server import LabServer, lab_server
 
 pytestmark = pytest.mark.timeout(180)
@@ -20,21 +19,8 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture
 def lab(workplace: Workplace) -> Iterator[LabServer]:
-    before = {process.pid for process in psutil.process_iter()}
     with lab_server(workplace) as server:
         yield server
-
-    def left() -> list[psutil.Process]:
-        return [
-            process
-            for process in psutil.process_iter(["cmdline"])
-            if process.pid not in before
-            and any(
-                "ipykernel" in word or word == "proxy" for word in process.info["cmdline"] or ()
-            )
-        ]
-
-    until(lambda: not left(), "no kernel outlives its server")
 
 
 @pytest.fixture

@@ -1,0 +1,99 @@
+"""What kmux says in the kernel's name: answers that the kernel never gave.
+
+Theory: to a frontend, an answer from kmux looks like one of the kernel's. It has its busy/idle
+pair on iopub with the request as parent, and the kernel's session in its header. A pair that is
+published while the kernel really is busy is followed by the true status, since frontends show
+the last one (JupyterLab).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from proxy.message import Message
+from proxy.session.commands import Command, Log, ToAll, ToClient
+from proxy.session.composer import Composer
+from proxy.session.events import ClientSent
+from proxy.session.requests import Request, reply_type
+from proxy.session.status import KernelStatus
+
+Content = dict[str, Any] | bytes
+
+
+def error(ename: str, evalue: str) -> dict[str, Any]:
+    """Return the content of an error reply."""
+    return {"status": "error", "ename": ename, "evalue": evalue, "traceback": []}
+
+
+class Answers:
+    """Makes answers in the kernel's voice."""
+
+    def __init__(
+        self, voice: Composer, status: KernelStatus, execution_state: Callable[[], str]
+    ) -> None:
+        self._voice = voice
+        self._status = status
+        self._execution_state = execution_state
+
+    def true_status(self, at: float) -> Message:
+        """Make the status message that tells what the kernel is really doing."""
+        return self._voice.status(self._execution_state(), at, self._status.busy_with)
+
+    def publish(self, state: str, at: float) -> ToAll:
+        """Tell all frontends of a state of the kernel that it cannot tell itself."""
+        return ToAll(self._voice.status(state, at))
+
+    def reply_to(
+        self, event: ClientSent, content: Content, metadata: bytes = b"{}"
+    ) -> list[Command]:
+        """Answer a request that the kernel never saw: busy, reply, idle, and the true status."""
+        at, origin = event.at, event.message.origin
+        answer = self._voice.message(
+            reply_type(origin), content, at, parent=origin, metadata=metadata
+        )
+        commands: list[Command] = [
+            ToAll(self._voice.status("busy", at, origin)),
+            ToClient(event.client, event.channel, answer),
+            ToAll(self._voice.status("idle", at, origin)),
+        ]
+        if self._execution_state() != "idle":
+            commands.append(ToAll(self.true_status(at)))
+        return commands
+
+    def refuse(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
+        """Answer with an error; what expects no answer is only logged."""
+        if not event.message.header.msg_type.endswith("_request"):
+            return [Log("message.refused", {"client": event.client, "why": evalue}, "warning")]
+        return self.reply_to(event, error(ename, evalue))
+
+    def give_up(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
+        """Answer a request that the kernel was sent and will not answer any more."""
+        voice, origin = self._voice, request.origin
+        metadata = {"status": content["status"]}
+        answer = voice.message(
+            reply_type(request.origin), content, at, parent=origin, metadata=metadata
+        )
+        commands: list[Command] = [ToClient(request.client, request.channel, answer)]
+        if not request.idled:
+            commands.append(ToAll(voice.status("idle", at, origin)))
+            if not self._status.is_busy_with(origin.header.msg_id):
+                commands.insert(0, ToAll(voice.status("busy", at, origin)))
+        return commands
+
+    def abandon(self, waiting: list[Request], ename: str, evalue: str, at: float) -> list[Command]:
+        """The kernel is gone: answer all that it was sent and did not answer.
+
+        The cell that ran ends with an error; the cells that waited behind it are aborted, as
+        ipykernel aborts its queue. The first one ran, even if its busy was lost with the kernel.
+        """
+        commands: list[Command] = []
+        cell_seen = False
+        for request in waiting:
+            is_cell = request.origin.header.msg_type == "execute_request"
+            begun = request.idled or self._status.is_busy_with(request.origin.header.msg_id)
+            aborted = is_cell and cell_seen and not begun
+            cell_seen |= is_cell
+            content = {"status": "aborted"} if aborted else error(ename, evalue)
+            commands += self.give_up(request, content, at)
+        return commands

@@ -1,0 +1,62 @@
+"""A kernel that comes up: asked until it answers and is heard, frontends' requests held meanwhile.
+
+Theory: the subscription to a new kernel's iopub takes effect some time after its shell socket
+connects, and what it publishes before is lost ("first output missed", jupyter_client#593). So
+kmux asks for kernel_info until the reply *and* an iopub message have come, and holds what
+frontends send until then, in order. A kernel that was never heard on iopub after
+``PROVE_ATTEMPTS`` is taken to publish nothing.
+
+Everything that changes this state is in this file.
+"""
+
+from __future__ import annotations
+
+from proxy.session.events import ClientSent
+
+PROVE_TIMER = "prove"
+PROVE_SECONDS = 0.3
+PROVE_ATTEMPTS = 30
+"""Some 10 s."""
+MAX_HELD = 10_000
+"""Requests that wait for a starting kernel."""
+
+
+class Startup:
+    """What is known of a kernel that comes up, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.answered = False
+        self.heard = False
+        self._attempts = 0
+        self._held: list[ClientSent] = []
+
+    @property
+    def proven(self) -> bool:
+        """Whether the kernel can be trusted with requests."""
+        return self.answered and (self.heard or self._attempts >= PROVE_ATTEMPTS)
+
+    def begin(self) -> None:
+        """Another kernel comes up."""
+        self.answered = self.heard = False
+        self._attempts = 0
+
+    def ask_again(self) -> bool:
+        """The timer ran out: whether to ask once more.
+
+        A kernel that has not answered has the question in its queue; it is only asked again
+        where its answer came and its iopub was not heard.
+        """
+        self._attempts += self.answered
+        return self.answered and not self.heard
+
+    def hold(self, event: ClientSent) -> bool:
+        """Keep a request for later. Returns False where too many are kept."""
+        if len(self._held) >= MAX_HELD:
+            return False
+        self._held.append(event)
+        return True
+
+    def release(self) -> list[ClientSent]:
+        """Give back what was held, in order."""
+        held, self._held = self._held, []
+        return held

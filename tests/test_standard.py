@@ -1,0 +1,297 @@
+"""``kmux run`` as a person and as a frontend see it: real processes, real kernels."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from queue import Empty
+
+import psutil
+import pytest
+
+from tests.frontends.kmux_process import Workplace, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def one_line(stderr: str) -> str:
+    """The single line that a user sees; log lines are JSON."""
+    lines = [line for line in stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, stderr
+    assert "Traceback" not in stderr
+    return lines[0]
+
+
+def test_says_how_to_attach_and_who_comes_and_goes(workplace: Workplace) -> None:
+    with workplace.run("--name", "shown") as kmux:
+        client = kmux.client()
+        client.stop_channels()
+        until(lambda: kmux.events("client.left"), "the frontend left")
+        kmux.process.send_signal(signal.SIGTERM)
+        assert kmux.process.wait(15) == 0
+        assert kmux.process.stdout is not None
+        said = kmux.process.stdout.read()
+        assert f"connection file  {kmux.file}" in said
+        assert "jupyter console --existing kernel-kmux-shown.json" in said
+        assert "attached: " in said
+        assert "left: " in said
+        assert not kmux.file.exists()
+
+
+def test_ps_lists_what_runs(workplace: Workplace) -> None:
+    assert json.loads(workplace.kmux("ps", "--json").stdout) == []
+    assert "kmux run" in workplace.kmux("ps").stdout
+    with workplace.run("--name", "listed") as kmux:
+        client = kmux.client()
+        client.run("1")
+        assert kmux.ps() == {
+            "name": "listed",
+            "kernel": "python3",
+            "language": "python",
+            "status": "idle",
+            "clients": 1,
+            "pid": kmux.kernel_pid,
+            "connection_file": str(kmux.file),
+        }
+        assert "listed\tpython3\tpython\tidle\t1" in workplace.kmux("ps").stdout
+        taken = workplace.kmux("run", "--name", "listed")
+        assert taken.returncode == 2
+        assert "'listed' runs already" in one_line(taken.stderr)
+    assert json.loads(workplace.kmux("ps", "--json").stdout) == []
+
+
+def test_ps_removes_what_a_killed_kmux_left(workplace: Workplace) -> None:
+    with workplace.run("--name", "killed") as kmux:
+        kmux.client()
+        kmux.process.kill()
+        kmux.process.wait()
+    assert json.loads(workplace.kmux("ps", "--json").stdout) == []
+    assert not list(Path(workplace.environment["KMUX_RUNTIME_DIR"]).glob("*.sock"))
+
+
+def test_the_connection_file_is_private(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        assert kmux.file.stat().st_mode & 0o777 == 0o600
+        runtime = Path(workplace.environment["KMUX_RUNTIME_DIR"])
+        assert runtime.stat().st_mode & 0o777 == 0o700
+
+
+def test_first_ctrl_c_interrupts_and_the_second_ends(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        client = kmux.client()
+        cell = client.execute("while True: pass")
+        client.hear_status("busy", cell)
+        kmux.process.send_signal(signal.SIGINT)
+        assert client.finish(cell)["ename"] == "KeyboardInterrupt"
+        kernel = psutil.Process(kmux.kernel_pid)
+        kmux.process.send_signal(signal.SIGINT)
+        assert kmux.process.wait(15) == 0
+        kernel.wait(5)
+
+
+def test_sigterm_ends_a_kernel_that_is_busy(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        client = kmux.client()
+        cell = client.execute("while True: pass")
+        client.hear_status("busy", cell)
+        kmux.process.send_signal(signal.SIGTERM)
+        reply = client.reply(cell)["content"]
+        assert (reply["status"], reply["ename"]) == ("error", "KernelEnded")
+        assert kmux.process.wait(15) == 0
+
+
+def test_the_kernel_ends_with_a_kmux_that_is_killed(workplace: Workplace) -> None:
+    # Deno does not watch its parent: the parent-death signal is what ends it.
+    with workplace.run("--kernel", "deno") as kmux:
+        kmux.client()
+        kernel = psutil.Process(kmux.kernel_pid)
+        kmux.process.kill()
+        kmux.process.wait()
+        kernel.wait(5)
+
+
+def test_a_kernel_that_keeps_dying_is_given_up(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        client = kmux.client()
+        for death in range(6):
+            cell = client.execute("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+            reply = client.reply(cell)["content"]
+            assert reply["ename"] == "KernelDied", death
+        client.hear_status("dead")
+        refused = client.reply(client.execute("1"))["content"]
+        assert (refused["status"], refused["ename"]) == ("error", "KernelDied")
+        assert kmux.ps()["status"] == "dead"
+        assert client.ask_control("shutdown_request", {"restart": True})["content"]["restart"]
+        assert client.run("print('again')")["status"] == "ok"
+
+
+def test_outstanding_requests_are_answered_when_the_kernel_dies(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        client = kmux.client()
+        running = client.execute("while True: pass")
+        client.hear_status("busy", running)
+        waiting = client.execute("1")
+        asking = client.complete("pri", 3)
+        os.kill(kmux.kernel_pid, signal.SIGKILL)
+        assert client.reply(running)["content"]["ename"] == "KernelDied"
+        assert client.reply(waiting)["content"] == {"status": "aborted"}
+        assert client.reply(asking)["content"]["ename"] == "KernelDied"
+
+
+def test_kernel_info_is_answered_while_a_cell_runs(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        client = kmux.client()
+        idle = client.reply(client.kernel_info())
+        cell = client.execute("import time; time.sleep(60)")
+        client.hear_status("busy", cell)
+        asked = client.kernel_info()
+        busy = client.reply(asked, timeout=2)
+        assert busy["content"] == idle["content"]
+        assert busy["header"]["session"] == client.until_idle(asked)[0]["header"]["session"]
+        truth = client.hear_status("busy")
+        assert truth["parent_header"]["msg_id"] == cell, "the true status is sent again"
+        client.ask_control("interrupt_request")
+        assert client.finish(cell)["ename"] == "KeyboardInterrupt"
+
+
+def test_a_prompt_goes_to_who_asked_and_is_asked_again(workplace: Workplace) -> None:
+    with workplace.run() as kmux:
+        other = kmux.client()
+        client = kmux.client(identity="a-frontend-of-its-own")
+        cell = client.execute("print('got', input('? '))", allow_stdin=True)
+        assert client.get_stdin_msg(timeout=10)["content"]["prompt"] == "? "
+        client.stop_channels()  # away, with the prompt on its screen
+        until(lambda: kmux.events("client.left"), "the frontend left")
+        again = kmux.client(identity="a-frontend-of-its-own", ready=False)
+        again.kernel_info()
+        prompt = again.get_stdin_msg(timeout=10)
+        assert prompt["content"]["prompt"] == "? "
+        assert prompt["parent_header"]["msg_id"] == cell
+        again.input("back")
+        again.input("twice")  # nobody waits for this one
+        printed = other.hear(lambda m: m["msg_type"] == "stream", "the cell goes on")
+        assert printed["content"]["text"] == "got back\n"
+        assert again.answer(again.get_shell_msg, cell)["content"]["status"] == "ok"
+        with pytest.raises(Empty):
+            other.get_stdin_msg(timeout=0.1)
+        until(lambda: kmux.events("stdin.answer_ignored"), "the second answer is ignored")
+
+
+@pytest.mark.parametrize("options", [["--transport", "ipc"], ["--curve"], ["--kernel-curve"]])
+def test_transports_and_encryption(workplace: Workplace, options: list[str]) -> None:
+    with workplace.run(*options) as kmux:
+        info = json.loads(kmux.file.read_text())
+        assert info["transport"] == ("ipc" if "ipc" in options else "tcp")
+        assert ("curve_secretkey" in info) == ("--curve" in options)
+        client = kmux.client()
+        assert client.run("print('over', 'this')")["status"] == "ok"
+        assert client.text() == "over this\n"
+        encrypted = not any("without encryption" in e["line"] for e in kmux.events("kernel.output"))
+        assert encrypted == ("--kernel-curve" in options)
+
+
+def test_f_serves_on_the_ports_and_key_of_the_file(workplace: Workplace) -> None:
+    with workplace.run("--name", "first") as first:
+        given = json.loads(first.file.read_text())
+    given["jupyter_session"] = "kept"
+    file = workplace.root / "given.json"
+    file.write_text(json.dumps(given))
+    with workplace.run("-f", str(file)) as kmux:
+        client = kmux.client()
+        assert json.loads(kmux.file.read_text()) == given
+        # As a kernel: SIGINT interrupts however often, and the exit status is the kernel's.
+        for _ in range(3):
+            cell = client.execute("while True: pass")
+            client.hear_status("busy", cell)
+            kmux.process.send_signal(signal.SIGINT)
+            assert client.finish(cell)["ename"] == "KeyboardInterrupt"
+        client.execute("import os; os._exit(7)")
+        assert kmux.process.wait(15) == 7
+        assert file.exists()
+
+
+def test_f_writes_a_file_that_is_not_there(workplace: Workplace) -> None:
+    file = workplace.root / "new.json"
+    with workplace.run("-f", str(file)) as kmux:
+        assert kmux.file == file
+        assert kmux.client().run("1")["status"] == "ok"
+    assert not file.exists()
+
+
+def test_unknown_kernel(workplace: Workplace) -> None:
+    result = workplace.kmux("run", "--kernel", "pyton3")
+    assert result.returncode == 2
+    assert "no kernel 'pyton3'" in one_line(result.stderr)
+    assert "python3" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("not json", "is not a connection file"),
+        ("{}", "is not a connection file of a Jupyter kernel"),
+        (
+            '{"shell_port": "x", "iopub_port": 1, "stdin_port": 2, "control_port": 3, "hb_port": 4}',  # noqa: E501
+            "is not a valid connection file",
+        ),
+    ],
+)
+def test_foreign_connection_file(workplace: Workplace, content: str, says: str) -> None:
+    file = workplace.root / "foreign.json"
+    file.write_text(content)
+    result = workplace.kmux("run", "-f", str(file))
+    assert result.returncode == 2
+    assert says in one_line(result.stderr)
+
+
+def test_unreadable_connection_file(workplace: Workplace) -> None:
+    result = workplace.kmux("run", "-f", str(workplace.root / "runtime" / ".." / "runtime"))
+    assert result.returncode == 2
+    assert "is a directory" in result.stderr
+
+
+def test_port_taken(workplace: Workplace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"shell_port": taken.getsockname()[1]}
+        file = workplace.root / "taken.json"
+        others = dict.fromkeys(["iopub_port", "stdin_port", "control_port", "hb_port"], 0)
+        file.write_text(json.dumps({**ports, **others, "ip": "127.0.0.1", "key": "k"}))
+        result = workplace.kmux("run", "-f", str(file))
+    assert result.returncode == 2
+    assert f":{ports['shell_port']}: Address already in use" in one_line(result.stderr)
+
+
+def test_no_ipykernel_in_the_environment(workplace: Workplace, tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare", symlinks=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    workplace.kernelspec("bare", [str(python), "-m", "ipykernel_launcher", "-f"], "python")
+    result = workplace.kmux("run", "--kernel", "bare")
+    assert result.returncode == 3
+    assert f"{python} -m pip install ipykernel" in one_line(result.stderr)
+
+
+def test_kernel_program_missing(workplace: Workplace) -> None:
+    workplace.kernelspec("gone", ["/nonexistent/python", "-f"], "python")
+    result = workplace.kmux("run", "--kernel", "gone")
+    assert result.returncode == 3
+    assert "'gone' cannot be started" in one_line(result.stderr)
+
+
+@pytest.mark.parametrize("command", [["run"], ["ps"], ["lab"], ["kernelspec", "install"]])
+def test_help_has_an_example(workplace: Workplace, command: list[str]) -> None:
+    result = workplace.kmux(*command, "--help")
+    assert result.returncode == 0
+    assert "Example:" in result.stdout
+
+
+def test_runs_as_a_module_of_a_bare_environment() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "proxy", "--version"], capture_output=True, text=True
+    )
+    assert result.stdout.startswith("kmux, version ")
