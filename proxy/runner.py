@@ -139,21 +139,22 @@ class Runner:
 
         An event that comes up meanwhile (a client turns out to be away) waits for its turn.
         """
-        self._queue.append(event)
         if self._busy:
+            self._queue.append(event)
             return
         self._busy = True
+        self._handle(event)
+        while self._queue:
+            self._handle(self._queue.popleft())
+        self._busy = False
+
+    def _handle(self, event: ev.Event) -> None:
         try:
-            while self._queue:
-                event = self._queue.popleft()
-                try:
-                    for command in self.session.handle(event):
-                        self._carry_out[type(command)](command)
-                except Exception:
-                    # A bug of ours: this event is lost, everybody else goes on.
-                    self._log.exception("internal.error", event_type=type(event).__name__)
-        finally:
-            self._busy = False
+            for command in self.session.handle(event):
+                self._carry_out[type(command)](command)
+        except Exception:
+            # A bug of ours: this event is lost, everybody else goes on.
+            self._log.exception("internal.error", event_type=type(event).__name__)
 
     # What the edges bring (EndpointSink, KernelSink)
 

@@ -12,8 +12,10 @@ as the kernel chose them, but for empty ones and those that begin with the priva
 
 The bound on a slow subscriber: libzmq's high-water mark counts messages and drops silently, so a
 frontend would wait for ever for an idle that was dropped. Instead nothing is dropped (``SNDHWM``
-0), and the backlog of each connection is measured: what was published since it subscribed, less
-what its TCP connection has acknowledged (``TCP_INFO``). Who is too far behind is disconnected,
+0), and the backlog of each connection is measured: what was published, less what its TCP
+connection has acknowledged (``TCP_INFO``). What is published is counted a little short (framing is
+left out), and a backlog is never less than nothing, so who keeps up stays at nothing whatever the
+error. Who is too far behind is disconnected,
 as Redis does with its ``client-output-buffer-limit``; its libzmq connects again by itself, and it
 is welcomed anew. Where there is no TCP_INFO (ipc), the high-water mark stays.
 """
@@ -48,11 +50,20 @@ _SUBSCRIBE_ALL, _UNSUBSCRIBE_ALL = b"\x01", b"\x00"
 
 
 class _Subscriber:
-    __slots__ = ("acked", "published")
+    """One connection: what it had acknowledged, and its backlog, when it was last checked."""
+
+    __slots__ = ("acked", "backlog", "published")
 
     def __init__(self, acked: int, published: int) -> None:
         self.acked = acked
         self.published = published
+        self.backlog = 0
+
+    def check(self, acked: int, published: int) -> int:
+        change = (published - self.published) - (acked - self.acked)
+        self.backlog = max(0, self.backlog + change)
+        self.acked, self.published = acked, published
+        return self.backlog
 
 
 class Subscribers:
@@ -85,13 +96,13 @@ class Subscribers:
     def __len__(self) -> int:
         return len(self._by_descriptor)
 
-    def publish(self, frames: Sequence[Part]) -> None:
-        """Send to everybody. The first frame is the topic."""
+    def publish(self, frames: Sequence[Part], size: int) -> None:
+        """Send to everybody. The first frame is the topic; ``size`` is that of all, or less."""
         topic = frames[0]
         if topic[:1] == PRIVATE or not topic:
             frames = [FALLBACK_TOPIC, *frames[1:]]
-        self._socket.send(frames)
-        self._published += sum(map(len, frames)) + 2 * len(frames)  # ZMTP: 2 bytes a frame
+        self._socket.post(frames)
+        self._published += size
         if self._published - self._checked >= CHECK_EVERY_BYTES:
             self._check()
 
@@ -120,6 +131,7 @@ class Subscribers:
             self._raw.setsockopt(option, request[1:])
 
     def _welcome(self, origin: zmq.Frame) -> None:
+        self._socket.flush()  # what was published until now is not for this one
         self._private_count += 1
         topic = PRIVATE + self._private_count.to_bytes(8, "big")
         self._raw.setsockopt(zmq.SUBSCRIBE, topic)
@@ -141,7 +153,7 @@ class Subscribers:
             acked = _bytes_acked(descriptor)
             if acked is None:
                 continue
-            backlog = (self._published - subscriber.published) - (acked - subscriber.acked)
+            backlog = subscriber.check(acked, self._published)
             if backlog > SLOW_SUBSCRIBER_LIMIT_BYTES:
                 del self._by_descriptor[descriptor]
                 self._cut_off(_disconnect(descriptor), backlog)

@@ -85,7 +85,8 @@ class ZmqEndpoint:
 
     def publish(self, message: Message) -> None:
         """Publish on iopub to all frontends of this endpoint."""
-        self.subscribers.publish(zmq_frames.encode((message.topic,), message, self._signer))
+        frames = zmq_frames.encode((message.topic,), message, self._signer)
+        self.subscribers.publish(frames, message.size)
 
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""
@@ -115,7 +116,9 @@ class ZmqEndpoint:
         client = ClientId((self.tag, *routing))
         descriptor = origin.get(zmq.SRCFD)
         if not self.connections.knows(client, channel, descriptor):
-            self._monitors[channel].drain()  # the former user of this descriptor may have left
+            self._sockets.turn(
+                self._monitors[channel]
+            )  # the former user of this descriptor may have left
             self.connections.heard(client, channel, descriptor)
             self._sink.client_returned(client)
         self._sink.client_sent(client, channel, message)

@@ -75,7 +75,7 @@ class KernelChannels:
 
     def send(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
         """Send on shell, control or stdin. It waits in libzmq while the kernel is coming up."""
-        self._channels[channel].send(zmq_frames.encode(routing, message, self._signer))
+        self._channels[channel].post(zmq_frames.encode(routing, message, self._signer))
 
     def ping(self) -> None:
         """Send a heartbeat; :attr:`heartbeat_heard` says when the last one came back."""
@@ -89,7 +89,7 @@ class KernelChannels:
         with trio.move_on_after(FINISH_SECONDS):
             await self._disconnected.wait()
         for socket in self._channels.values():
-            while socket.drain():
+            while self._sockets.turn(socket):
                 await trio.lowlevel.checkpoint()
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ DELIMITER = b"<IDS|MSG>"
 MAX_ROUTING_FRAMES = 8
 """One for each hop; nobody is known to chain more than two proxies."""
 MAX_ROUTING_BYTES = 2048
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 32 * 1024
 """A header is some 250 bytes. The bound keeps a frontend from making us parse megabytes."""
 MAX_BUFFERS = 16 * 1024
 """ipywidgets sends one buffer per binary trait; update_states of 1,000 models sends thousands."""
@@ -31,6 +31,9 @@ MAX_BUFFERS = 16 * 1024
 _header_decoder = msgspec.json.Decoder(Header)
 _parent_decoder = msgspec.json.Decoder(Header | None)
 _NO_PARENT = frozenset((b"{}", b"null", b""))
+
+_last_parent: tuple[bytes, Header | None] = (b"{}", None)
+"""The outputs of a cell come in a row and have one parent: its bytes are compared, not decoded."""
 
 
 def decode(
@@ -53,7 +56,7 @@ def decode(
     if len(header) > MAX_HEADER_BYTES or len(parent) > MAX_HEADER_BYTES or len(signature) > 1024:
         raise blame(f"a header of more than {MAX_HEADER_BYTES} bytes")
     routing = frames[:start]
-    if sum(map(len, routing)) > MAX_ROUTING_BYTES:
+    if start and (len(routing[0]) if start == 1 else sum(map(len, routing))) > MAX_ROUTING_BYTES:
         raise blame(f"routing frames of more than {MAX_ROUTING_BYTES} bytes")
     if not signer.verify(signature, header, parent, metadata, content):
         raise blame("wrong signature" if signature else "unsigned message; the key is needed")
@@ -77,15 +80,19 @@ def decode(
 
 def decode_parent(raw: Part, blame: type[ProtocolError]) -> Header | None:
     """Decode a parent header; ``{}``, null (xeus-python) and one without msg_id are None."""
-    if raw in _NO_PARENT:
-        return None
-    try:
-        parent: Header | None = _parent_decoder.decode(raw)
-        return parent
-    except msgspec.ValidationError:
-        return None  # an object, but not a header: nobody's child
-    except msgspec.MsgspecError as error:
-        raise blame(f"parent_header: {error}") from None
+    global _last_parent  # noqa: PLW0603 (a cache of one)
+    if raw == _last_parent[0]:
+        return _last_parent[1]
+    parent: Header | None = None
+    if raw not in _NO_PARENT:
+        try:
+            parent = _parent_decoder.decode(raw)
+        except msgspec.ValidationError:
+            pass  # an object, but not a header: nobody's child
+        except msgspec.MsgspecError as error:
+            raise blame(f"parent_header: {error}") from None
+    _last_parent = (bytes(raw), parent)
+    return parent
 
 
 def encode(routing: Sequence[bytes], message: Message, signer: Signer) -> list[Part]:
