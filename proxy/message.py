@@ -24,6 +24,11 @@ routing identity). The same frames are the routing prefix upstream; a kernel giv
 MsgId = NewType("MsgId", str)
 
 
+JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON that was asked for. The latter two are for
+invalid UTF-8 in keys and for depth, and are no ``MsgspecError``."""
+
+
 class Channel(StrEnum):
     """The five channels of the Jupyter messaging protocol."""
 
@@ -97,7 +102,7 @@ class Message(msgspec.Struct, frozen=True):
         return Origin(self.parent, self.raw_parent) if self.parent else None
 
     def content(self) -> dict[str, Any]:
-        """Decode the content. Raises :class:`msgspec.DecodeError` where it is not a JSON object."""
+        """Decode the content. Raises one of ``JSON_ERRORS`` where it is not a JSON object."""
         return msgspec.json.decode(self.raw_content, type=dict[str, Any])
 
     def metadata(self) -> dict[str, Any]:
@@ -108,5 +113,5 @@ class Message(msgspec.Struct, frozen=True):
         """Decode the content with a typed decoder, or return None where it does not fit."""
         try:
             return decoder.decode(self.raw_content)
-        except msgspec.MsgspecError:
+        except JSON_ERRORS:
             return None

@@ -129,7 +129,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                     language=spec.language,
                     status=runner.session.execution_state,
                     clients=len(visible(runner)),
-                    pid=runner.kernel.pid if runner.kernel else None,
+                    pid=runner.kernel.pid,
                     connection_file=str(file),
                 )
 

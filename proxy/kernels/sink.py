@@ -1,4 +1,4 @@
-"""What the channels of a kernel report. The runner implements it."""
+"""What a kernel reports: its channels and its supervisor. The runner implements it."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ class KernelSink(Protocol):
 
     def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
         """Frames of the kernel were dropped."""
+
+    def kernel_launched(self, interrupt_mode: str) -> None:
+        """A kernel process was started, and its channels are connected."""
+
+    def kernel_died(self, reason: str) -> None:
+        """It ended on its own, or could not be started again. ``reason`` is for a person."""
+
+    def kernel_was_ready(self) -> bool:
+        """Whether any kernel of this session ever answered."""

@@ -89,6 +89,7 @@ class Answers:
         """
         commands: list[Command] = []
         cell_seen = False
+        answered = {request.origin.header.msg_id for request in waiting}
         for request in waiting:
             is_cell = request.origin.header.msg_type == "execute_request"
             begun = request.idled or self._status.is_busy_with(request.origin.header.msg_id)
@@ -96,4 +97,7 @@ class Answers:
             cell_seen |= is_cell
             content = {"status": "aborted"} if aborted else error(ename, evalue)
             commands += self.give_up(request, content, at)
+        for origin in self._status.all_busy:
+            if origin.header.msg_id not in answered:  # by the kernel: its idle was still to come
+                commands.append(ToAll(self._voice.status("idle", at, origin)))
         return commands

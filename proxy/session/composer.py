@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import Header, Message, MsgId, Origin
+from proxy.message import JSON_ERRORS, Header, Message, MsgId, Origin
 
 PROTOCOL_VERSION = "5.4"
 """Jupyter messaging 5.4 is what is implemented here; a kernel's own version is used once known."""
@@ -51,7 +51,7 @@ class Composer:
         if session and session != self._kernel_session:
             try:
                 header = _kernel_header_decoder.decode(message.raw_header)
-            except msgspec.MsgspecError:
+            except JSON_ERRORS:
                 return
             self._kernel_session = session
             self._username = header.username or ""

@@ -59,6 +59,10 @@ class Mailbox:
         self._count -= len(kept)
         return [ToClient(client, channel, message) for channel, message in kept]
 
+    def holds(self, client: ClientId, message: Message) -> bool:
+        """Whether this message waits for this client."""
+        return any(kept is message for _, kept in self._kept.get(client, ()))
+
     def retry(self) -> list[Command]:
         """The timer ran out: try everything once. What fails comes back through :meth:`keep`."""
         return [command for client in tuple(self._kept) for command in self.deliver(client)]

@@ -72,24 +72,24 @@ class Requests:
         self._open += 1
         return request
 
-    def answered_by(self, message: Message, routing: tuple[bytes, ...]) -> Request | None:
-        """Find the request that a shell or control message of the kernel belongs to.
-
-        Marks it answered where the message is a reply; a kernel may send other messages there
-        (Deno refuses a comm with a comm_close on shell).
-        """
-        request = self._find(message, routing)
-        if request is not None and message.header.msg_type.endswith("_reply"):
-            self._mark(request, answered=True)
-        return request
-
     def of(self, message: Message, routing: tuple[bytes, ...]) -> Request | None:
-        """Find the request that a message of the kernel belongs to, and leave it as it is."""
-        return self._find(message, routing)
+        """Find the request that a message of the kernel belongs to."""
+        if message.parent is None:
+            return None
+        candidates = self._by_id.get(message.parent.msg_id)
+        if not candidates:
+            return None
+        if len(candidates) == 1:
+            return candidates[0]
+        ours = [r for r in candidates if r.client == routing] or candidates
+        return next((r for r in ours if not r.answered), ours[0])
 
-    def answer(self, request: Request) -> None:
-        """kmux answered this request itself."""
+    def answered(self, request: Request) -> bool:
+        """A reply to this request is about to be sent. Whether it is the first one."""
+        if request.answered:
+            return False
         self._mark(request, answered=True)
+        return True
 
     def idled(self, msg_id: MsgId) -> None:
         """The kernel published idle for this request."""
@@ -110,17 +110,6 @@ class Requests:
         self._by_id.clear()
         self._retired.clear()
         self._open = 0
-
-    def _find(self, message: Message, routing: tuple[bytes, ...]) -> Request | None:
-        if message.parent is None:
-            return None
-        candidates = self._by_id.get(message.parent.msg_id)
-        if not candidates:
-            return None
-        if len(candidates) == 1:
-            return candidates[0]
-        ours = [r for r in candidates if r.client == routing] or candidates
-        return next((r for r in ours if not r.answered), ours[0])
 
     def _mark(self, request: Request, *, answered: bool = False, idled: bool = False) -> None:
         was_open = not request.answered and not request.idled

@@ -32,7 +32,7 @@ from proxy.session.composer import Composer
 from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.session.mailbox import RETRY_TIMER, Mailbox
-from proxy.session.requests import Requests
+from proxy.session.requests import Request, Requests
 from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER, Startup
 from proxy.session.status import KernelStatus
 from proxy.session.stdin import Prompts
@@ -40,7 +40,6 @@ from proxy.session.stdin import Prompts
 KMUX = ClientId((b"kmux",))
 """Who asks what kmux itself asks of the kernel."""
 
-INTERRUPT_TIMER = "interrupt "
 INTERRUPT_REPLY_SECONDS = 5.0
 """Some kernels answer nothing on control; their askers get an answer after this time."""
 
@@ -69,6 +68,9 @@ class Session:
         self._own_voice = Composer(f"{ident}-kmux", "kmux")
         self._answers = Answers(self._voice, self.status, lambda: self.execution_state)
         self._interrupt_mode = "signal"
+        self._interrupts: dict[str, Request] = {}
+        """Sent on as messages and perhaps not answered yet, by the timer that ends the wait."""
+        self._interrupts_count = 0
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._client_returned,
@@ -93,11 +95,11 @@ class Session:
     def execution_state(self) -> str:
         """The true status: starting, idle, busy, restarting or dead."""
         state = self.lifecycle.state
-        if state is State.READY:
+        if state in (State.READY, State.ENDING):
             return "busy" if self.status.busy_with else "idle"
-        if state is State.RESTARTING:
-            return "restarting"
-        return "starting" if self.lifecycle.holds else "dead"
+        if state in (State.RESTARTING, State.DEAD):
+            return str(state)
+        return "starting"
 
     @property
     def ended(self) -> bool:
@@ -147,8 +149,15 @@ class Session:
         log = Log("kernel.interrupted", {"client": event.client, "by": self._interrupts_by})
         if self._interrupts_by == "signal":
             return [SignalKernel(), *self._answers.reply_to(event, {"status": "ok"}), log]
-        timer = StartTimer(f"{INTERRUPT_TIMER}{event.message.msg_id}", INTERRUPT_REPLY_SECONDS)
-        return [*self._forward(event), timer, log]
+        request = self.requests.add(event.client, event.channel, event.message)
+        self._interrupts_count += 1
+        timer = f"interrupt {self._interrupts_count}"
+        self._interrupts[timer] = request
+        return [
+            ToKernel(event.channel, event.client, event.message),
+            StartTimer(timer, INTERRUPT_REPLY_SECONDS),
+            log,
+        ]
 
     def _shutdown_for_client(self, event: ev.ClientSent) -> list[Command]:
         shutdown = event.message.content_as(_shutdown_decoder) or _Shutdown()
@@ -165,8 +174,10 @@ class Session:
         return [*answer, *self._restart(event.at), log]
 
     def _client_returned(self, event: ev.ClientReturned) -> list[Command]:
-        kept = self.mailbox.deliver(event.client)
-        return kept or self.prompts.ask_again(event.client)
+        client = event.client
+        lost = [m for m in self.prompts.of(client) if not self.mailbox.holds(client, m)]
+        again = [ToClient(client, Channel.STDIN, message) for message in lost]
+        return [*self.mailbox.deliver(client), *again]
 
     def _client_left(self, event: ev.ClientLeft) -> list[Command]:
         return []
@@ -188,9 +199,12 @@ class Session:
             return self._kernel_published(message)
         if event.channel is Channel.STDIN:
             return self._kernel_prompted(event)
-        request = self.requests.answered_by(message, event.routing)
+        request = self.requests.of(message, event.routing)
         if request is None:
             return self._unrequested(event)
+        # Not all that comes here answers: Deno refuses a comm with a comm_close on shell.
+        if message.header.msg_type.endswith("_reply") and not self.requests.answered(request):
+            return []  # kmux had given up waiting for it
         if request.client == KMUX:
             return self._kernel_answered_kmux(message)
         return [ToClient(request.client, request.channel, message)]
@@ -264,15 +278,15 @@ class Session:
         commands = self._abandon("KernelDied", event.reason, event.at)
         if again:
             return [*commands, self._answers.publish("restarting", event.at), log, RestartKernel()]
-        commands += self._refuse_held()
         if ending:
-            return [*commands, log]
+            return [*commands, *self._refuse_held(), log]
         if self.lifecycle.policy.on_death == "end":
             # The frontend that runs kmux as its kernel decides. JupyterLab takes "dead" as final
             # and would not come back after its server has restarted the kernel.
+            self.lifecycle.happen("end")
             state = self._answers.publish("restarting", event.at)
-            return [*commands, state, log, EndSession(False)]
-        return [*commands, self._answers.publish("dead", event.at), log]
+            return [*commands, *self._refuse_held(), state, log, EndSession(False)]
+        return [*commands, *self._refuse_held(), self._answers.publish("dead", event.at), log]
 
     def _restart_requested(self, event: ev.RestartRequested) -> list[Command]:
         return self._restart(event.at)
@@ -302,19 +316,14 @@ class Session:
         if event.key == RETRY_TIMER:
             return self.mailbox.retry()
         if event.key == PROVE_TIMER and self.lifecycle.state is State.STARTING:
-            again = self.startup.ask_again()
-            return self._prove() or (self._ask_kernel_info(event.at) if again else [])
-        if event.key.startswith(INTERRUPT_TIMER):
-            return self._interrupt_unanswered(event.key.removeprefix(INTERRUPT_TIMER), event.at)
-        return []
-
-    def _interrupt_unanswered(self, msg_id: str, at: float) -> list[Command]:
-        for request in tuple(self.requests.waiting()):
-            if request.origin.header.msg_id == msg_id:
-                content = error("InterruptUnanswered", "the kernel did not answer the interrupt")
-                self.requests.answer(request)
-                return self._answers.give_up(request, content, at)
-        return []
+            if self.startup.ask_again():
+                return self._prove() or self._ask_kernel_info(event.at)
+            return [StartTimer(PROVE_TIMER, PROVE_SECONDS)]
+        request = self._interrupts.pop(event.key, None)
+        if request is None or not self.requests.answered(request):
+            return []
+        content = error("InterruptUnanswered", "the kernel did not answer the interrupt")
+        return self._answers.give_up(request, content, event.at)
 
     @property
     def _interrupts_by(self) -> str:
@@ -350,7 +359,9 @@ class Session:
     def _forget_kernel(self) -> None:
         self.requests.clear()
         self.status.reset()
-        self.prompts.clear()
+        self._interrupts.clear()
+        for prompt in self.prompts.close_all():
+            self.mailbox.withdraw(prompt.msg_id)
 
 
 def _unroutable(event: ev.KernelSent) -> Log:

@@ -43,11 +43,11 @@ class Startup:
     def ask_again(self) -> bool:
         """The timer ran out: whether to ask once more.
 
-        A kernel that has not answered has the question in its queue; it is only asked again
+        A kernel that has not answered yet has the question in its queue; it is only asked again
         where its answer came and its iopub was not heard.
         """
         self._attempts += self.answered
-        return self.answered and not self.heard
+        return self.answered
 
     def hold(self, event: ClientSent) -> bool:
         """Keep a request for later. Returns False where too many are kept."""

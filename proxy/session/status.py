@@ -40,6 +40,11 @@ class KernelStatus:
                 return origin
         return next(iter(self._busy.values()), None)
 
+    @property
+    def all_busy(self) -> tuple[Origin, ...]:
+        """All requests that the kernel is busy with, in the order in which it took them up."""
+        return tuple(self._busy.values())
+
     def is_busy_with(self, msg_id: MsgId) -> bool:
         """Whether the kernel has taken up this request and is not done with it."""
         return msg_id in self._busy

@@ -38,19 +38,17 @@ class Prompts:
                 return True
         return False
 
-    def ask_again(self, client: ClientId) -> list[Command]:
-        """The client came back on a new connection: show it its prompt again."""
-        return [
-            ToClient(asked, Channel.STDIN, message)
-            for asked, message in self._open.values()
-            if asked == client
-        ]
+    def of(self, client: ClientId) -> list[Message]:
+        """The prompts that this client has open, in the order in which they were asked."""
+        return [message for asked, message in self._open.values() if asked == client]
 
     def close(self, parent: MsgId) -> Message | None:
         """The asking request is done. Returns the prompt that was left unanswered."""
         _, message = self._open.pop(parent, (None, None))
         return message
 
-    def clear(self) -> None:
-        """The kernel is gone."""
+    def close_all(self) -> list[Message]:
+        """The kernel is gone. Returns the prompts that were left unanswered."""
+        left = [message for _, message in self._open.values()]
         self._open.clear()
+        return left

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from zmq.utils import z85
 
 from proxy.errors import ConfigError
-from proxy.message import Channel
+from proxy.message import JSON_ERRORS, Channel
 from proxy.wire.signing import Signer, signer
 
 Transport = Literal["tcp", "ipc"]
@@ -76,7 +78,7 @@ def parse(raw: bytes, origin: str) -> ConnectionInfo:
     """
     try:
         fields = msgspec.json.decode(raw, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise ConfigError(f"{origin} is not a connection file: {error}") from None
     missing = [f"{c}_port" for c in Channel if f"{c}_port" not in fields]
     if missing:
@@ -92,13 +94,26 @@ def parse(raw: bytes, origin: str) -> ConnectionInfo:
             info = msgspec.structs.replace(
                 info, curve=msgspec.convert({"public": public, "secret": secret}, CurveKeys)
             )
-    except msgspec.ValidationError as error:
+        if info.curve is not None:
+            _check_curve_key(info.curve.public)
+            _check_curve_key(info.curve.secret)
+    except (*JSON_ERRORS, ValueError) as error:
         raise ConfigError(f"{origin} is not a valid connection file: {error}") from None
     for channel in Channel:
         if not 0 <= info.port(channel) <= 65535:
             raise ConfigError(f"{origin}: {channel}_port {info.port(channel)} is not a port")
     info.signer()
     return msgspec.structs.replace(info, extra=fields)
+
+
+def _check_curve_key(key: str) -> None:
+    """Raise :class:`ValueError` for what is not 32 bytes in Z85 (ZMQ RFC 32)."""
+    try:
+        valid = len(z85.decode(key.encode("ascii"))) == 32
+    except (ValueError, KeyError, OverflowError, struct.error):
+        valid = False
+    if not valid:
+        raise ValueError("curve keys are 40 characters of Z85")
 
 
 def read(path: Path) -> ConnectionInfo:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import msgspec
 
 from proxy.errors import ProtocolError
-from proxy.message import Header, Message, Part
+from proxy.message import JSON_ERRORS, Header, Message, Part
 from proxy.wire.signing import Signer
 
 DELIMITER = b"<IDS|MSG>"
@@ -62,7 +62,7 @@ def decode(
         raise blame("wrong signature" if signature else "unsigned message; the key is needed")
     try:
         decoded_header = _header_decoder.decode(header)
-    except msgspec.MsgspecError as error:
+    except JSON_ERRORS as error:
         raise blame(f"header: {error}") from None
     return tuple(map(bytes, routing)), Message(
         decoded_header,
@@ -89,7 +89,7 @@ def decode_parent(raw: Part, blame: type[ProtocolError]) -> Header | None:
             parent = _parent_decoder.decode(raw)
         except msgspec.ValidationError:
             pass  # an object, but not a header: nobody's child
-        except msgspec.MsgspecError as error:
+        except JSON_ERRORS as error:
             raise blame(f"parent_header: {error}") from None
     _last_parent = (bytes(raw), parent)
     return parent

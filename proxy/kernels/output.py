@@ -1,0 +1,50 @@
+"""What a kernel's process writes to stdout and stderr: crashes, C extensions, faulthandler."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from proxy.logs import log
+
+MAX_LINE_BYTES = 16 * 1024
+LAST_WORDS = 2
+"""Lines that are kept to say why a kernel did not start."""
+EOF_SECONDS = 0.5
+"""What a dead process wrote is in the pipe already; its children may keep that open for ever."""
+
+
+class ProcessOutput:
+    """Logs the output of one process, line by line, and remembers the last lines."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._stream = trio.lowlevel.FdStream(descriptor)
+        self._ended = trio.Event()
+        self._last: deque[str] = deque(maxlen=LAST_WORDS)
+
+    async def follow(self) -> None:
+        """Read until the pipe is closed. When cancelled, it is closed from this side."""
+        rest = b""
+        async with self._stream:
+            async for chunk in self._stream:
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    self._note(line)
+        if rest:
+            self._note(rest)
+        self._ended.set()
+
+    async def last_words(self) -> list[str]:
+        """The last lines that a process wrote that has ended."""
+        with trio.move_on_after(EOF_SECONDS):
+            await self._ended.wait()
+        return list(self._last)
+
+    def _note(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace").rstrip()
+        log().info("kernel.output", line=line)
+        if line:
+            self._last.append(line.strip())

@@ -1,0 +1,198 @@
+"""One kernel after the other: launch, connect, watch, stop, and say what happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import trio
+import zmq
+
+from proxy.errors import KernelGone
+from proxy.kernels import heartbeat
+from proxy.kernels.asyncio_thread import AsyncioThread
+from proxy.kernels.channels import KernelChannels
+from proxy.kernels.output import ProcessOutput
+from proxy.kernels.process import KernelProcess, LaunchOptions, launch
+from proxy.kernels.sink import KernelSink
+from proxy.logs import log
+from proxy.message import Channel, Message
+from proxy.sockets import SocketSet
+
+SHUTDOWN_GRACE_SECONDS = 2.5
+"""For each step: shutdown_request, SIGTERM, SIGKILL. jupyter_client waits 5 s for the first two."""
+
+
+class Supervisor:
+    """Keeps a kernel for a session. :meth:`run` is its life; the rest is called by the session."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        sockets: SocketSet,
+        asyncio_thread: AsyncioThread,
+        options: LaunchOptions,
+        sink: KernelSink,
+    ) -> None:
+        self._context = context
+        self._sockets = sockets
+        self._asyncio = asyncio_thread
+        self._options = options
+        self._sink = sink
+        self._kernel: KernelProcess | None = None
+        self._channels: KernelChannels | None = None
+        self._nursery: trio.Nursery | None = None
+        self._restart = trio.Event()
+        self._end = trio.Event()
+        self._last = False
+
+    @property
+    def pid(self) -> int | None:
+        """The kernel's process, where there is one on this machine."""
+        return self._kernel.pid if self._kernel is not None else None
+
+    async def run(self) -> int | None:
+        """Keep kernels running until :meth:`end`. Returns the exit status of the last one.
+
+        Raises :class:`KernelGone` where the first one cannot be started, or ends before it was
+        ready. When cancelled, the kernel is killed.
+        """
+        status: int | None = None
+        async with trio.open_nursery() as self._nursery:
+            first = True
+            while not self._end.is_set():
+                self._restart = trio.Event()
+                try:
+                    self._kernel = await launch(self._asyncio, self._context, self._options)
+                except KernelGone as error:
+                    if first:
+                        raise
+                    self._sink.kernel_died(str(error))
+                else:
+                    status = await self._attend(self._kernel)
+                first = False
+                if self._last:
+                    break
+                await _first(self._restart, self._end)
+            self._nursery.cancel_scope.cancel()
+        return status
+
+    def send(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
+        """Send to the kernel; without one, the message is dropped."""
+        if self._channels is not None:
+            self._channels.send(channel, routing, message)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the kernel's process group, soon."""
+        if self._kernel is not None and self._nursery is not None:
+            self._nursery.start_soon(self._kernel.signal, number)
+
+    def restart(self) -> None:
+        """Stop the kernel, which was sent a shutdown_request, if it still runs; launch another."""
+        self._restart.set()
+
+    def end(self) -> None:
+        """Stop the kernel, which was sent a shutdown_request, if it still runs; launch no other."""
+        self._end.set()
+
+    def end_when_gone(self) -> None:
+        """Launch no other kernel; this one ends when whoever asked for it makes it end."""
+        self._last = True
+        if self._kernel is None:
+            self._end.set()
+
+    async def _attend(self, kernel: KernelProcess) -> int | None:
+        """Serve one kernel process until it has ended. Returns its exit status."""
+        log().info("kernel.launched", kernel=self._options.kernel_name, pid=kernel.pid)
+        exited = trio.Event()
+        status: int | None = None
+
+        async def wait() -> None:
+            nonlocal status
+            status = await kernel.wait()
+            exited.set()
+
+        async with trio.open_nursery() as nursery:
+            output = ProcessOutput(kernel.output) if kernel.output is not None else None
+            if output is not None:
+                nursery.start_soon(output.follow)
+            identity = os.urandom(8).hex().encode()
+            channels = KernelChannels(
+                self._context, self._sockets, kernel.info, self._sink, identity
+            )
+            self._channels = channels
+            try:
+                nursery.start_soon(wait)
+                nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
+                self._sink.kernel_launched(kernel.interrupt_mode)
+                await _first(exited, self._restart, self._end)
+                on_its_own = exited.is_set()
+                if not on_its_own:
+                    await _stop(kernel, exited)
+                await channels.finish()
+            finally:
+                self._kernel = self._channels = None
+                with trio.CancelScope(shield=True):
+                    if not exited.is_set():
+                        await kernel.kill()
+                    await kernel.cleanup()
+                channels.close()
+            log().info("kernel.ended", status=status)
+            if on_its_own:
+                if not self._sink.kernel_was_ready():
+                    last_words = await output.last_words() if output is not None else []
+                    raise KernelGone(_stillborn(self._options.kernel_name, status, last_words))
+                self._sink.kernel_died(_ending(status))
+            nursery.cancel_scope.cancel()
+        return status
+
+
+async def _stop(kernel: KernelProcess, exited: trio.Event) -> None:
+    """End a kernel that was sent a shutdown_request: wait, SIGTERM, SIGKILL."""
+    for step in (kernel.terminate, kernel.kill):
+        with trio.move_on_after(SHUTDOWN_GRACE_SECONDS):
+            await exited.wait()
+            return
+        await step()
+    await exited.wait()
+
+
+async def _first(*wanted: trio.Event) -> None:
+    """Wait until one of the events is set."""
+    async with trio.open_nursery() as nursery:
+
+        async def wait(event: trio.Event) -> None:
+            await event.wait()
+            nursery.cancel_scope.cancel()
+
+        for event in wanted:
+            nursery.start_soon(wait, event)
+
+
+def _heartbeat_changed(alive: bool) -> None:
+    if not alive:
+        log().warning("kernel.unresponsive", why="it does not answer its heartbeat")
+
+
+def _ending(status: int | None) -> str:
+    """Say how a process ended."""
+    if status is None:
+        return "the kernel has ended"
+    if status < 0:
+        try:
+            return f"the kernel was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"the kernel was killed by signal {-status}"
+    return f"the kernel exited with status {status}"
+
+
+def _stillborn(name: str, status: int | None, last_words: list[str]) -> str:
+    """Say why a kernel ended before it was ever ready."""
+    said = "; ".join(last_words) or "it wrote nothing"
+    if "No module named" in said and "ipykernel" in said:
+        python = said.partition(":")[0]
+        return (
+            f"kernel {name!r} has no ipykernel in its environment; install it there: "
+            f"{python} -m pip install ipykernel"
+        )
+    return f"kernel {name!r} did not start: {_ending(status)}: {said}"
