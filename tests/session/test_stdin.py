@@ -1,0 +1,75 @@
+"""Prompts: who is asked, whose answer counts. The conversations are in test_session.py."""
+
+from __future__ import annotations
+
+from proxy.message import Channel, ClientId, Message, MsgId
+from proxy.session.commands import ToClient
+from proxy.session.stdin import Prompts
+from tests.messages import cell
+from tests.session.playbook import prompt_for
+
+ALICE, BOB = ClientId((b"zmq", b"alice")), ClientId((b"zmq", b"bob"))
+
+
+def asked(prompts: Prompts, client: ClientId) -> tuple[Message, Message]:
+    running = cell()
+    prompt = prompt_for(running)
+    assert prompts.ask(client, prompt) == [ToClient(client, Channel.STDIN, prompt)]
+    return running, prompt
+
+
+def test_an_answer_counts_once_and_only_from_who_was_asked() -> None:
+    prompts = Prompts()
+    asked(prompts, ALICE)
+    assert not prompts.answer(BOB)
+    assert prompts.answer(ALICE)
+    assert not prompts.answer(ALICE)
+    assert len(prompts) == 0
+
+
+def test_each_of_two_that_were_asked_answers_its_own() -> None:
+    """Two subshells: two cells may wait for input at once."""
+    prompts = Prompts()
+    asked(prompts, ALICE)
+    asked(prompts, BOB)
+    assert prompts.answer(BOB)
+    assert not prompts.answer(BOB)
+    assert prompts.answer(ALICE)
+
+
+def test_a_cells_new_prompt_takes_the_place_of_its_last() -> None:
+    prompts = Prompts()
+    running, _ = asked(prompts, ALICE)
+    second = prompt_for(running)
+    prompts.ask(ALICE, second)
+    assert prompts.of(ALICE) == [second]
+    assert len(prompts) == 1
+
+
+def test_only_who_was_asked_is_asked_again() -> None:
+    prompts = Prompts()
+    _, prompt = asked(prompts, ALICE)
+    assert prompts.of(BOB) == []
+    assert prompts.of(ALICE) == [prompt]
+    assert prompts.answer(ALICE)
+    assert prompts.of(ALICE) == []
+
+
+def test_a_cell_that_is_done_closes_its_prompt_and_no_other() -> None:
+    prompts = Prompts()
+    running, prompt = asked(prompts, ALICE)
+    other, _ = asked(prompts, BOB)
+    assert prompts.close(running.msg_id) is prompt
+    assert prompts.close(running.msg_id) is None
+    assert prompts.close(MsgId("unknown")) is None
+    assert not prompts.answer(ALICE)
+    assert prompts.answer(BOB)
+    assert prompts.close(other.msg_id) is None
+
+
+def test_with_the_kernel_all_prompts_go() -> None:
+    prompts = Prompts()
+    _, prompt = asked(prompts, ALICE)
+    assert prompts.close_all() == [prompt]
+    assert not prompts.answer(ALICE)
+    assert prompts.of(ALICE) == []
