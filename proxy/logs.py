@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any, TextIO
 
@@ -39,8 +40,12 @@ EVENTS = frozenset(
 """Every event that kmux logs: ``noun.verb``. A test compares it with the source."""
 
 
-def configure(level: str = "warning", stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (stderr): for a person on a terminal, as JSON lines otherwise."""
+def configure(level: str | None = None, stream: TextIO | None = None) -> None:
+    """Log to ``stream`` (stderr): for a person on a terminal, as JSON lines otherwise.
+
+    ``level`` is ``KMUX_LOG_LEVEL`` (which the command line's option sets), or "warning".
+    """
+    level = level or os.environ.get("KMUX_LOG_LEVEL", "warning")
     out = stream or sys.stderr
     readable = out.isatty()
     processors: list[Any] = [

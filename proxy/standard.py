@@ -20,7 +20,8 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
-from proxy.daemon import registry
+from proxy.daemon import registration as registrations
+from proxy.daemon.registry import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.kernels import specs
 from proxy.kernels.asyncio_thread import open_asyncio_thread
@@ -55,7 +56,7 @@ class Display:
     def __init__(self, show: Callable[[str], None] | None) -> None:
         self._show = show or (lambda line: None)
 
-    def started(self, info: registry.SessionInfo) -> None:
+    def started(self, info: SessionInfo) -> None:
         file = Path(info.connection_file)
         self._show(f"{info.name}: sharing kernel {info.kernel}")
         self._show(f"  connection file  {file}")
@@ -83,7 +84,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     owned = file is not None and file.exists()  # a frontend wrote it, and runs us as its kernel
     info = connection.read(file) if file is not None and owned else _fresh_info(options)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or options.kernel
-    registration = registry.register(wish) if options.name else registry.register_as(wish)
+    registration = registrations.register(wish) if options.name else registrations.register_as(wish)
     name = registration.name
     display = Display(None if owned else show)
     private = runtime_dir() / "kernels" / f"{name}-{secrets.token_hex(4)}.json"
@@ -122,8 +123,8 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 connection.write(file, endpoint.info)
                 written = True
 
-            def describe() -> registry.SessionInfo:
-                return registry.SessionInfo(
+            def describe() -> SessionInfo:
+                return SessionInfo(
                     name=name,
                     kernel=options.kernel,
                     language=spec.language,

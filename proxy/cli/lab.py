@@ -49,6 +49,8 @@ def command(notebook: Path, kernel: str, port: int) -> None:
     ]
     if os.getuid() == 0:
         arguments.append("--allow-root")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *arguments],
         env={**os.environ, "JUPYTER_TOKEN": token},
@@ -66,6 +68,11 @@ def command(notebook: Path, kernel: str, port: int) -> None:
         if server.poll() is None:
             server.terminate()
             server.wait()
+
+
+def _end(number: int, frame: object) -> None:
+    """End by a signal as by an error: JupyterLab is ended as well, and its kernels by it."""
+    sys.exit(128 + number)
 
 
 def _wait_for(server: subprocess.Popen[bytes]) -> dict[str, Any]:

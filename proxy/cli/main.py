@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from proxy import __version__, logs
+from proxy import __version__
 from proxy.errors import InternalError, KmuxError
 
 COMMANDS = {
@@ -55,7 +55,7 @@ def kmux(log_level: str) -> None:
       kmux run --kernel python3
       jupyter console --existing kernel-kmux-python3.json   (in another terminal)
     """
-    logs.configure(log_level)
+    os.environ["KMUX_LOG_LEVEL"] = log_level  # commands that log set it up: structlog takes 75 ms
 
 
 def main() -> None:
@@ -97,6 +97,8 @@ def _fail(error: KmuxError) -> None:
 
 
 def _fail_internal(error: BaseException) -> None:
+    from proxy import logs
+
     logs.log().error("internal.error", exc_info=error)
     click.echo(
         f"kmux: internal error: {type(error).__name__}; run with --log-level error for the log "

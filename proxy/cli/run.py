@@ -9,7 +9,7 @@ from typing import Any
 import click
 import trio
 
-from proxy import standard
+from proxy import logs, standard
 
 
 @click.command("run")
@@ -39,6 +39,7 @@ def command(**options: Any) -> None:
       kmux run --kernel python3 --name analysis
       jupyter console --existing kernel-kmux-analysis.json   (in another terminal)
     """
+    logs.configure()
     chosen = standard.Options(
         kernel=options["kernel"],
         name=options["name"],

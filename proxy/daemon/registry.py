@@ -6,26 +6,16 @@ was left by a kmux that was killed; it is removed.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import trio
 
-from proxy.errors import ConfigError
 from proxy.settings import runtime_dir
 
 ANSWER_SECONDS = 2.0
 MAX_ANSWER_BYTES = 64 * 1024
-MAX_NAME_CHARACTERS = 48
-"""A Unix socket's path has some 100 bytes in all."""
-
-
-class NameTaken(ConfigError):
-    """A session of this name runs."""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,77 +30,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     connection_file: str
 
 
-def check_name(name: str) -> None:
-    """Raise :class:`ConfigError` for a name that cannot be a file's and a socket's."""
-    valid = name and all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
-    if not valid or name[0] in "-." or len(name) > MAX_NAME_CHARACTERS:
-        raise ConfigError(
-            f"{name!r} is not a name for a session: up to {MAX_NAME_CHARACTERS} letters, digits, "
-            "'-', '_' and '.', beginning with a letter or digit"
-        )
-
-
 def socket_path(name: str) -> Path:
     return runtime_dir() / f"{name}.sock"
-
-
-class Registration:
-    """A session's entry. Made by :func:`register`; close it to take the entry away."""
-
-    def __init__(self, name: str, path: Path, listener: socket.socket) -> None:
-        self.name = name
-        self._path = path
-        self._listener = listener
-
-    async def serve(self, describe: Callable[[], SessionInfo]) -> None:
-        """Answer whoever asks, until cancelled."""
-
-        async def answer(stream: trio.SocketStream) -> None:
-            with trio.move_on_after(ANSWER_SECONDS):
-                with contextlib.suppress(trio.BrokenResourceError):
-                    await stream.send_all(msgspec.json.encode(describe()) + b"\n")
-            await stream.aclose()
-
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
-        await trio.serve_listeners(answer, [listener])
-
-    def close(self) -> None:
-        self._listener.close()
-        self._path.unlink(missing_ok=True)
-
-
-def register_as(wish: str) -> Registration:
-    """Take a name like ``wish``, with a number where a session of that name runs."""
-    base = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in wish)
-    base = base.strip("-.")[: MAX_NAME_CHARACTERS - 4] or "kernel"
-    for number in range(1, 1000):
-        try:
-            return register(base if number == 1 else f"{base}-{number}")
-        except NameTaken:
-            continue
-    raise ConfigError(f"a thousand sessions are called {base!r}; choose another --name")
-
-
-def register(name: str) -> Registration:
-    """Take a name on this machine. Raises :class:`NameTaken` (a ConfigError) where it is taken."""
-    check_name(name)
-    path = socket_path(name)
-    if ask(path) is not None:
-        raise NameTaken(f"a session {name!r} runs already; choose another --name, or see kmux ps")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise NameTaken(f"a session {name!r} is starting; choose another --name") from None
-        raise ConfigError(
-            f"cannot register the session at {path}: {error.strerror or error}; "
-            "set KMUX_RUNTIME_DIR to a shorter path that you can write"
-        ) from None
-    return Registration(name, path, listener)
 
 
 def sessions() -> list[SessionInfo]:

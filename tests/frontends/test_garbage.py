@@ -36,8 +36,8 @@ def bad_messages(count: int) -> Iterator[list[bytes]]:
         ][number % 9]
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.soak)])
-def test_bad_messages_are_counted_and_nobody_notices(workplace: Workplace, count: int) -> None:
+def test_bad_messages_are_counted_and_nobody_notices(workplace: Workplace) -> None:
+    count = 100_000
     with workplace.run() as kmux, zmq.Context() as context:
         client = kmux.client()
         info = json.loads(kmux.file.read_text())
