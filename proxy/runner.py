@@ -146,23 +146,17 @@ class Runner:
     # What the edges bring (EndpointSink, KernelSink)
 
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
-        owner = (
-            self._owner_pid is not None
-            and message.header.msg_type == "shutdown_request"
-            and self._is_owner(client, channel, self._owner_pid)
-        )
         self.dispatch(
-            ev.ClientSent(
-                at=time.time(), client=client, channel=channel, message=message, owner=owner
-            )
+            ev.ClientSent(at=time.time(), client=client, channel=channel, message=message)
         )
 
-    def client_returned(self, client: ClientId) -> None:
+    def client_returned(self, client: ClientId, descriptor: int) -> None:
         if client not in self.clients:
             self.clients[client] = ClientInfo(_client_name(client), time.time())
             self._log.info("client.attached", client=client)
             self._changed("attached", client)
-        self.dispatch(ev.ClientReturned(at=time.time(), client=client))
+        owner = self._is_owner(client, descriptor)
+        self.dispatch(ev.ClientReturned(at=time.time(), client=client, owner=owner))
 
     def client_left(self, client: ClientId) -> None:
         self._log.info("client.left", client=client)
@@ -204,15 +198,15 @@ class Runner:
     def _reject(self, channel: Channel, error: ProtocolError) -> None:
         self._rejections.count(channel, error)
 
-    def _is_owner(self, client: ClientId, channel: Channel, owner_pid: int) -> bool:
-        """Whether this client is the frontend that started us as its kernel."""
-        endpoint = self._endpoints[client[0]]
-        descriptor = endpoint.connections.descriptor(client, channel)
-        from_owner = peers.belongs_to(descriptor, owner_pid) if descriptor is not None else None
-        if from_owner is None:
+    def _is_owner(self, client: ClientId, descriptor: int) -> bool:
+        """Whether this client belongs to the process that started us as its kernel."""
+        if self._owner_pid is None:
+            return False
+        belongs = peers.belongs_to(descriptor, self._owner_pid)
+        if belongs is None:
             # jupyter_client's managers connect a socket without an identity of its own.
             return client[-1][:1] == b"\x00"
-        return from_owner
+        return belongs
 
     # What the session says
 

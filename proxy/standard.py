@@ -48,6 +48,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     transport: connection.Transport = "tcp"
     encrypt: bool = False
     encrypt_kernel: bool = False
+    kernel_arguments: tuple[str, ...] = ()
+    """What the frontend that runs kmux as its kernel adds to the kernel's command line."""
 
 
 class Display:
@@ -113,6 +115,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                     key=info.key,
                     signature_scheme=info.signature_scheme,
                     encrypt=options.encrypt_kernel,
+                    arguments=options.kernel_arguments,
                 ),
                 owner_pid=_owner_pid() if owned else None,
                 changed=changed,

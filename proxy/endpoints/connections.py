@@ -34,10 +34,6 @@ class Connections:
         known = self._current.get(client)
         return known is not None and known.get(channel) == descriptor
 
-    def descriptor(self, client: ClientId, channel: Channel) -> int | None:
-        """The connection that a client was last heard on, on this channel."""
-        return self._current.get(client, {}).get(channel)
-
     def heard(self, client: ClientId, channel: Channel, descriptor: int) -> None:
         """A client sent on this connection: it is connected, by this one."""
         self._current.setdefault(client, {})[channel] = descriptor

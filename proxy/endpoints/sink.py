@@ -14,8 +14,8 @@ class EndpointSink(Protocol):
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         """A frontend sent a valid message."""
 
-    def client_returned(self, client: ClientId) -> None:
-        """A frontend was heard on a connection that it was not heard on before."""
+    def client_returned(self, client: ClientId, descriptor: int) -> None:
+        """A frontend was heard on a connection (of this descriptor) that is new for it."""
 
     def client_left(self, client: ClientId) -> None:
         """The last connection of a frontend closed."""

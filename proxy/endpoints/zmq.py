@@ -120,7 +120,7 @@ class ZmqEndpoint:
                 self._monitors[channel]
             )  # the former user of this descriptor may have left
             self.connections.heard(client, channel, descriptor)
-            self._sink.client_returned(client)
+            self._sink.client_returned(client, descriptor)
         self._sink.client_sent(client, channel, message)
 
     def _on_heartbeat(self, frames: list[Part], origin: zmq.Frame) -> None:

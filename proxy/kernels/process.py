@@ -43,6 +43,8 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     signature_scheme: str = "hmac-sha256"
     cwd: str | None = None
     env: dict[str, str] = {}
+    arguments: tuple[str, ...] = ()
+    """Appended to the command line of the kernelspec."""
     encrypt: bool = False
     """CurveZMQ between kmux and the kernel, where its kernelspec says that it can."""
 
@@ -140,6 +142,7 @@ async def launch(
     manager.session.key = options.key.encode()
     manager.session.signature_scheme = options.signature_scheme
     arguments: dict[str, Any] = {"env": {**os.environ, **options.env}, "cwd": options.cwd}
+    arguments["extra_arguments"] = list(options.arguments)
     read_end = write_end = None
     spec = manager.kernel_spec
     if spec is not None and not spec.metadata.get("kernel_provisioner"):

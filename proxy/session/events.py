@@ -23,14 +23,14 @@ class ClientSent(Event, frozen=True):
     client: ClientId
     channel: Channel
     message: Message
-    owner: bool = False
-    """Whether the frontend is the one that started kmux as its kernel (a kernelspec's argv)."""
 
 
 class ClientReturned(Event, frozen=True):
     """A frontend was heard on a new connection: it is new, or came back with its identity."""
 
     client: ClientId
+    owner: bool = False
+    """Whether it belongs to the process that started kmux as its kernel (a kernelspec's argv)."""
 
 
 class ClientLeft(Event, frozen=True):

@@ -68,6 +68,7 @@ class Session:
         self._own_voice = Composer(f"{ident}-kmux", "kmux")
         self._answers = Answers(self._voice, self.status, lambda: self.execution_state)
         self._interrupt_mode = "signal"
+        self._owners: set[ClientId] = set()
         self._interrupts: dict[str, Request] = {}
         """Sent on as messages and perhaps not answered yet, by the timer that ends the wait."""
         self._interrupts_count = 0
@@ -162,7 +163,7 @@ class Session:
     def _shutdown_for_client(self, event: ev.ClientSent) -> list[Command]:
         shutdown = event.message.content_as(_shutdown_decoder) or _Shutdown()
         reply = {"status": "ok", "restart": shutdown.restart}
-        if event.owner:
+        if event.client in self._owners:
             ready = self.lifecycle.state is State.READY
             answer = self._forward(event) if ready else self._answers.reply_to(event, reply)
             self.lifecycle.happen("end")
@@ -175,11 +176,14 @@ class Session:
 
     def _client_returned(self, event: ev.ClientReturned) -> list[Command]:
         client = event.client
+        if event.owner:
+            self._owners.add(client)
         lost = [m for m in self.prompts.of(client) if not self.mailbox.holds(client, m)]
         again = [ToClient(client, Channel.STDIN, message) for message in lost]
         return [*self.mailbox.deliver(client), *again]
 
     def _client_left(self, event: ev.ClientLeft) -> list[Command]:
+        self._owners.discard(event.client)
         return []
 
     def _undelivered(self, event: ev.Undelivered) -> list[Command]:
@@ -351,7 +355,12 @@ class Session:
 
     def _abandon(self, ename: str, evalue: str, at: float) -> list[Command]:
         """The kernel is gone, or about to be: answer what it leaves unanswered."""
-        waiting = [request for request in self.requests.waiting() if request.client != KMUX]
+        passed_over = {KMUX}
+        if self.lifecycle.policy.on_death == "end":
+            # Who started kmux as its kernel sees it end, and draws its own conclusions, as with
+            # any kernel: nbclient tells a dead kernel from a cell that failed.
+            passed_over |= self._owners
+        waiting = [r for r in self.requests.waiting() if r.client not in passed_over]
         commands = self._answers.abandon(waiting, ename, evalue, at)
         self._forget_kernel()
         return commands

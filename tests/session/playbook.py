@@ -51,15 +51,13 @@ class Frontend:
     def __repr__(self) -> str:
         return self.name
 
-    def sends(
-        self, message: Message, on: Channel | None = None, *, owner: bool = False
-    ) -> ClientSent:
+    def sends(self, message: Message, on: Channel | None = None) -> ClientSent:
         """The frontend sends on the channel on which such messages are sent."""
         channel = on or channel_of(message)
-        return ClientSent(at=0, client=self.id, channel=channel, message=message, owner=owner)
+        return ClientSent(at=0, client=self.id, channel=channel, message=message)
 
-    def returns(self) -> ClientReturned:
-        return ClientReturned(at=0, client=self.id)
+    def returns(self, *, owner: bool = False) -> ClientReturned:
+        return ClientReturned(at=0, client=self.id, owner=owner)
 
     def does_not_get(self, message: Message, on: Channel | None = None) -> Undelivered:
         """It was away when this was sent to it."""

@@ -344,7 +344,7 @@ def test_the_owners_shutdown_reaches_the_kernel_and_ends_the_session(restart: bo
     answer = reply(asked, restart=restart)
     playbook = (
         with_a_kernel()
-        .when(alice.sends(asked, owner=True))
+        .when(alice.returns(owner=True), alice.sends(asked))
         .expect(to_kernel(asked, alice), EndSession(restart))
     )
     assert playbook.session.ended
@@ -356,7 +356,7 @@ def test_the_owners_shutdown_reaches_the_kernel_and_ends_the_session(restart: bo
 def test_the_owners_shutdown_of_a_dead_kernel_is_answered_and_ends_the_session() -> None:
     asked = request("shutdown", restart=False)
     playbook = with_a_kernel(policy=Policy(restart_limit=0)).when(kernel.dies())
-    playbook.when(alice.sends(asked, owner=True)).expect(
+    playbook.when(alice.returns(owner=True), alice.sends(asked)).expect(
         answered(alice, asked, status="ok", restart=False), true_status("dead"), EndSession(False)
     )
 
@@ -501,6 +501,14 @@ def test_then_nobody_hears_that_it_is_dead_whatever_was_held() -> None:
     said = [as_json(c.message.raw_content).get("execution_state") for c in playbook.of_kind(ToAll)]
     assert said[-1] == "restarting"
     assert "dead" not in said
+
+
+def test_then_the_owner_draws_its_own_conclusions() -> None:
+    """nbclient tells a kernel that died from a cell that failed by the missing reply."""
+    of_owner, of_other = cell(), cell()
+    playbook = with_a_kernel(policy=Policy(on_death="end")).when(alice.returns(owner=True))
+    playbook.when(alice.sends(of_owner), bob.sends(of_other)).when(kernel.dies())
+    assert {command.client for command in playbook.of_kind(ToClient)} == {bob.id}
 
 
 def test_the_limit_counts_deaths_in_a_row() -> None:
