@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import zmq
@@ -165,6 +166,12 @@ class Frontend:
             self._sockets.close(self.sockets.pop(channel))
 
 
+class Guest(Protocol):
+    """Whoever has to be shown out at the end."""
+
+    def close(self) -> None: ...
+
+
 class Scene:
     """One endpoint, and whoever connects to it."""
 
@@ -175,13 +182,13 @@ class Scene:
         self.endpoint = ZmqEndpoint(context, sockets, info, self.sink, tag=TAG)
         self.sink.endpoint = self.endpoint
         self.info = self.endpoint.info
-        self.frontends: list[Frontend] = []
+        self.guests: list[Guest] = []
         self.open = True
 
     def frontend(self, identity: bytes | None = b"alice", **options: object) -> Frontend:
         """Another frontend connects; it is disconnected when the scene ends."""
         frontend = Frontend(self.context, self.sockets, self.info, identity, **options)  # type: ignore[arg-type]
-        self.frontends.append(frontend)
+        self.guests.append(frontend)
         return frontend
 
     async def fence(self, *frontends: Frontend) -> None:
@@ -199,8 +206,8 @@ class Scene:
             self.endpoint.close(linger_ms)
 
     def close(self) -> None:
-        for frontend in self.frontends:
-            frontend.close()
+        for guest in self.guests:
+            guest.close()
         self.close_endpoint()
 
 
