@@ -51,14 +51,14 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     subshell_id: str | None = None
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """The header of a request, as the parent of what answers it."""
 
     header: Header
     raw_header: bytes
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message on one channel.
 
     ``header`` and ``parent`` are decoded; ``raw_*`` are the JSON frames as they came and go.

@@ -8,6 +8,7 @@ its exit status is the kernel's.
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -81,6 +82,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
 
     Raises :class:`ConfigError` and :class:`KernelGone` where it cannot be started.
     """
+    gc.freeze()  # what was imported lives as long as the process: collections pass it over
     spec = specs.find(options.kernel)
     file = options.connection_file
     owned = file is not None and file.exists()  # a frontend wrote it, and runs us as its kernel

@@ -9,7 +9,7 @@ import msgspec
 from proxy.message import Channel, ClientId, Message
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """One thing to do."""
 
 

@@ -11,7 +11,7 @@ import msgspec
 from proxy.message import Channel, ClientId, Message
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something happened at this time."""
 
     at: float
