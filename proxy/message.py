@@ -86,12 +86,6 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return self.header.msg_type
 
     @property
-    def size(self) -> int:
-        """About how many bytes it is on the wire; never more than it is."""
-        size = len(self.raw_header) + len(self.raw_parent) + len(self.raw_content)
-        return size + sum(map(len, self.buffers)) if self.buffers else size
-
-    @property
     def origin(self) -> Origin:
         """This message as a parent."""
         return Origin(self.header, self.raw_header)

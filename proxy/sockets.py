@@ -16,6 +16,7 @@ and the session there is no task switch, and no checkpoint.
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class ZmqSocket:
                 raise Unreachable(str(error)) from None
             raise
         finally:
-            self._set.ready[self] = None  # this send may have eaten the edge
+            self._set.check(self)  # this send may have eaten the edge
 
     def post(self, frames: Sequence[Part]) -> None:
         """Send one message with the others of this turn, on a socket that cannot refuse it.
@@ -120,12 +121,18 @@ class ZmqSocket:
         for frames in posted:
             self.send(frames)
 
-    def drain(self) -> bool:
-        """Deliver up to one turn of messages. Returns whether there may be more."""
+    def drain(self, edge: bool = False) -> bool:
+        """Deliver up to one turn of messages. Returns whether there may be more.
+
+        ``edge`` is whether libzmq signalled, so that there probably is one.
+        """
         raw, on_message = self.raw, self._on_message
+        asks = 0 if edge else -1
         for turn in range(MESSAGES_PER_TURN):
-            # Asking is cheaper than a receive that fails, a receive that succeeds needs no asking.
-            if not self._alive or (turn < 2 and not _get(raw, _EVENTS) & _POLLIN):
+            # Asking is cheaper than a receive that fails; where one will succeed, neither is.
+            if not self._alive:
+                return False
+            if asks < turn < 2 and not _get(raw, _EVENTS) & _POLLIN:
                 return False
             try:
                 frame = _recv(raw, _NOBLOCK, False)
@@ -146,9 +153,12 @@ class SocketSet:
         if not hasattr(select, "epoll"):
             raise ConfigError("kmux needs Linux: it waits for ZMQ sockets with epoll")
         self._epoll = select.epoll()
+        self._alarm = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._alarm, select.EPOLLIN)
+        self._asleep = False
         self._by_descriptor: dict[int, ZmqSocket] = {}
-        self.ready: dict[ZmqSocket, None] = {}
-        """Sockets that may have something: an edge was seen, or they were sent on."""
+        self.ready: dict[ZmqSocket, bool] = {}
+        """Sockets that may have something: an edge was seen (True), or they were sent on."""
         self.posted: list[ZmqSocket] = []
         self.in_turn = False
         """Whether messages are being delivered, and what is posted goes out at the turn's end."""
@@ -162,8 +172,15 @@ class SocketSet:
         socket = ZmqSocket(raw, on_message, self)
         self._by_descriptor[descriptor] = socket
         self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
-        self.ready[socket] = None
+        self.check(socket)
         return socket
+
+    def check(self, socket: ZmqSocket) -> None:
+        """Look at a socket before the next sleep, and wake up for it if this one has begun."""
+        self.ready.setdefault(socket, False)
+        if self._asleep:
+            self._asleep = False
+            os.eventfd_write(self._alarm, 1)
 
     def close(self, socket: ZmqSocket, linger_ms: int = 0) -> None:
         """Forget a socket and close it; unsent messages are kept for ``linger_ms``."""
@@ -178,28 +195,37 @@ class SocketSet:
 
     async def run(self) -> None:
         """Deliver messages until cancelled. On cancellation no message is half-delivered."""
-        epoll, by_descriptor, ready = self._epoll, self._by_descriptor, self.ready
+        epoll, ready = self._epoll, self.ready
         while True:
             while ready:
                 # Sockets that become ready meanwhile (by a send) join the next round.
                 for socket in tuple(ready):
-                    ready.pop(socket, None)
-                    self.turn(socket)
+                    self.turn(socket, ready.pop(socket, False))
                 if ready:
                     await trio.lowlevel.checkpoint()
-                    for descriptor, _ in epoll.poll(0):
-                        ready[by_descriptor[descriptor]] = None
-            await trio.lowlevel.wait_readable(epoll.fileno())
+                    self._see_edges()
+            self._asleep = True
+            try:
+                await trio.lowlevel.wait_readable(epoll.fileno())
+            finally:
+                self._asleep = False
             self.wakeups += 1
-            for descriptor, _ in epoll.poll(0):
-                ready[by_descriptor[descriptor]] = None
+            self._see_edges()
 
-    def turn(self, socket: ZmqSocket) -> bool:
+    def _see_edges(self) -> None:
+        for descriptor, _ in self._epoll.poll(0):
+            socket = self._by_descriptor.get(descriptor)
+            if socket is not None:
+                self.ready[socket] = True
+            else:
+                os.eventfd_read(self._alarm)
+
+    def turn(self, socket: ZmqSocket, edge: bool = False) -> bool:
         """Give one socket its turn and send what was posted in it. Returns whether it has more."""
         outer, self.in_turn = self.in_turn, True
-        more = socket.drain()
+        more = socket.drain(edge)
         if more:
-            self.ready[socket] = None
+            self.ready[socket] = True
         self.in_turn = outer
         if not outer:
             while self.posted:
@@ -211,3 +237,4 @@ class SocketSet:
         for socket in tuple(self._by_descriptor.values()):
             self.close(socket)
         self._epoll.close()
+        os.close(self._alarm)

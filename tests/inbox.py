@@ -12,13 +12,11 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 10.0
 
 
-async def eventually(
-    condition: Callable[[], object], seconds: float = DEADLINE_SECONDS
-) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = DEADLINE_SECONDS) -> None:
     """Wait for what tells nobody when it happens: look again and again, until the deadline."""
     with trio.fail_after(seconds):
         while not condition():
-            await trio.sleep(0.002)  # noqa: ASYNC110
+            await trio.sleep(0.002)
 
 
 class Inbox(Generic[T]):

@@ -76,7 +76,6 @@ async def test_what_is_sent_arrives(sockets: SocketSet, wire: Wire) -> None:
     assert [await inbox.next(), await inbox.next()] == [[b"one"], [b"", b"x" * 10, b"y" * 10]]
 
 
-@pytest.mark.xfail(reason="an edge is eaten while run() sleeps", strict=True)
 async def test_a_message_that_came_during_a_send_from_elsewhere_is_not_stuck(
     sockets: SocketSet, wire: Wire
 ) -> None:
@@ -97,7 +96,6 @@ async def test_a_message_that_came_during_a_send_from_elsewhere_is_not_stuck(
     peer.close()
 
 
-@pytest.mark.xfail(reason="add() does not wake run()", strict=True)
 async def test_a_socket_is_served_from_the_moment_at_which_it_is_added(
     sockets: SocketSet, wire: Wire
 ) -> None:
@@ -498,10 +496,6 @@ async def converse(count: int, window: int) -> None:
         assert (side.sent, side.received) == (count, count), "a message is stuck"
 
 
-STALLS = "a send from outside of run() eats the edge while run() sleeps, and nobody looks again"
-
-
-@pytest.mark.xfail(reason=STALLS, strict=False)  # it depends on when what comes in
 @pytest.mark.parametrize(("count", "window"), [(2_000, 1), (6_000, 5), (12_000, 300)])
 async def test_both_talk_at_once_and_no_message_is_stuck(count: int, window: int) -> None:
     """20,000 messages each way in all."""

@@ -34,10 +34,20 @@ class Connections:
         known = self._current.get(client)
         return known is not None and known.get(channel) == descriptor
 
-    def heard(self, client: ClientId, channel: Channel, descriptor: int) -> None:
-        """A client sent on this connection: it is connected, by this one."""
-        self._current.setdefault(client, {})[channel] = descriptor
+    def heard(self, client: ClientId, channel: Channel, descriptor: int) -> bool:
+        """A client sent on this connection: it is connected, by this one.
+
+        Returns whether it is new, or came back: its first word on another channel is neither.
+        """
+        known = self._current.get(client)
+        if known is None:
+            known = self._current[client] = {}
+            returned = True
+        else:
+            returned = channel in known and known[channel] != descriptor
+        known[channel] = descriptor
         self._users.setdefault((channel, descriptor), set()).add(client)
+        return returned
 
     def closed(self, channel: Channel, descriptor: int) -> list[ClientId]:
         """A connection closed. Returns the clients that have none left."""

@@ -7,6 +7,8 @@ the heartbeat echoes (Jupyter messaging, "Heartbeat for kernels").
 
 from __future__ import annotations
 
+import errno
+import socket
 import struct
 from contextlib import suppress
 from functools import partial
@@ -58,8 +60,12 @@ class ZmqEndpoint:
         self._all: list[ZmqSocket] = []
         self._routers: dict[Channel, ZmqSocket] = {}
         self._monitors: dict[Channel, ZmqSocket] = {}
-        raws = {channel: _make(context, channel, info) for channel in Channel}
+        self._open: set[int] = set()
+        raws: dict[Channel, zmq.Socket[bytes]] = {}
         try:
+            for channel in Channel:
+                raws[channel] = _make(context, channel)
+                _configure(raws[channel], channel, info)
             self.info = info.with_ports({c: _bind(raw, c, info) for c, raw in raws.items()})
         except ConfigError:
             for raw in raws.values():
@@ -73,6 +79,7 @@ class ZmqEndpoint:
             raws[Channel.IOPUB],
             subscribed=lambda: sink.subscribed(tag),
             cut_off=sink.cut_off,
+            is_open=self._is_open,
         )
         for channel in (*ROUTED, Channel.IOPUB):
             monitor = raws[channel].get_monitor_socket(_MONITORED)
@@ -86,7 +93,7 @@ class ZmqEndpoint:
     def publish(self, message: Message) -> None:
         """Publish on iopub to all frontends of this endpoint."""
         frames = zmq_frames.encode((message.topic,), message, self._signer)
-        self.subscribers.publish(frames, message.size)
+        self.subscribers.publish(frames)
 
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""
@@ -116,32 +123,44 @@ class ZmqEndpoint:
         client = ClientId((self.tag, *routing))
         descriptor = origin.get(zmq.SRCFD)
         if not self.connections.knows(client, channel, descriptor):
-            self._sockets.turn(
-                self._monitors[channel]
-            )  # the former user of this descriptor may have left
-            self.connections.heard(client, channel, descriptor)
-            self._sink.client_returned(client, descriptor)
+            self._read_monitor(channel)  # the former user of this descriptor may have left
+            if self.connections.heard(client, channel, descriptor):
+                self._sink.client_returned(client, descriptor)
         self._sink.client_sent(client, channel, message)
 
     def _on_heartbeat(self, frames: list[Part], origin: zmq.Frame) -> None:
         with suppress(Unreachable):  # it left
             self._heartbeat.send(frames)
 
+    def _is_open(self, descriptor: int) -> bool:
+        """Whether an iopub connection of this descriptor is open."""
+        self._read_monitor(Channel.IOPUB)
+        return descriptor in self._open
+
+    def _read_monitor(self, channel: Channel) -> None:
+        """Take in what libzmq has reported of a socket's connections until now."""
+        while self._sockets.turn(self._monitors[channel]):
+            pass
+
     def _on_monitor(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:
         event, descriptor = _MONITOR_EVENT.unpack_from(frames[0])
-        if event != zmq.EVENT_DISCONNECTED:
-            return
+        closed = event == zmq.EVENT_DISCONNECTED
         if channel is Channel.IOPUB:
-            self.subscribers.disconnected(descriptor)
-            return
-        for client in self.connections.closed(channel, descriptor):
-            self._sink.client_left(client)
+            if closed:
+                self._open.discard(descriptor)
+                self.subscribers.disconnected(descriptor)
+            else:
+                self._open.add(descriptor)
+        elif closed:
+            for client in self.connections.closed(channel, descriptor):
+                self._sink.client_left(client)
 
 
-def _make(
-    context: zmq.Context[zmq.Socket[bytes]], channel: Channel, info: ConnectionInfo
-) -> zmq.Socket[bytes]:
-    raw = context.socket(zmq.XPUB if channel is Channel.IOPUB else zmq.ROUTER)
+def _make(context: zmq.Context[zmq.Socket[bytes]], channel: Channel) -> zmq.Socket[bytes]:
+    return context.socket(zmq.XPUB if channel is Channel.IOPUB else zmq.ROUTER)
+
+
+def _configure(raw: zmq.Socket[bytes], channel: Channel, info: ConnectionInfo) -> None:
     raw.linger = 0
     raw.ipv6 = ":" in info.ip
     if channel is Channel.IOPUB:
@@ -152,10 +171,12 @@ def _make(
         raw.sndhwm = CLIENT_QUEUE_MESSAGES
     raw.maxmsgsize = MAX_HEARTBEAT_BYTES if channel is Channel.HEARTBEAT else MAX_FRAME_BYTES
     if info.curve is not None:
-        raw.curve_server = True
-        raw.curve_publickey = info.curve.public.encode()
-        raw.curve_secretkey = info.curve.secret.encode()
-    return raw
+        try:
+            raw.curve_server = True
+            raw.curve_publickey = info.curve.public.encode()
+            raw.curve_secretkey = info.curve.secret.encode()
+        except zmq.ZMQError as error:
+            raise ConfigError(f"the curve keys cannot be used: {error.strerror}") from None
 
 
 def _bind(raw: zmq.Socket[bytes], channel: Channel, info: ConnectionInfo) -> int:
@@ -166,6 +187,8 @@ def _bind(raw: zmq.Socket[bytes], channel: Channel, info: ConnectionInfo) -> int
         info = info.with_ports({channel: port})
     url = info.url(channel)
     try:
+        if info.transport == "ipc" and _is_served(url.removeprefix("ipc://")):
+            raise zmq.ZMQError(errno.EADDRINUSE)  # libzmq would take the path away
         raw.bind(url if port else url.removesuffix("0") + "*")
     except zmq.ZMQError as error:
         raise ConfigError(
@@ -173,3 +196,13 @@ def _bind(raw: zmq.Socket[bytes], channel: Channel, info: ConnectionInfo) -> int
             "end who uses it, or take another connection file"
         ) from None
     return port or int(raw.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+
+def _is_served(path: str) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True
