@@ -54,10 +54,11 @@ def _hex(family: int, address: tuple[str, int]) -> str:
 def _holds(pid: int, inode: str) -> bool | None:
     wanted = f"socket:[{inode}]"
     try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with suppress(FileNotFoundError):
-                if os.readlink(entry.path) == wanted:
-                    return True
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    if os.readlink(entry.path) == wanted:
+                        return True
     except OSError:
         return None
     return False

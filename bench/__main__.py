@@ -1,0 +1,101 @@
+"""Command line of the benchmarks: ``python -m bench [--json FILE] [--quick] [SCENARIO …]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import zmq
+
+from bench import burst, fanout, idle, micro, roundtrip
+from bench.effort import FULL, QUICK, Effort
+from bench.errors import BenchError
+from bench.report import Result, machine_facts
+from bench.workspace import Workspace, open_workspace
+
+SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
+    "micro": micro.micro,
+    "roundtrip-synthetic": roundtrip.synthetic,
+    "roundtrip-ipykernel": roundtrip.ipykernel,
+    "burst-synthetic": burst.synthetic,
+    "burst-ipykernel": burst.ipykernel,
+    "fanout": fanout.fanout,
+    "idle": idle.idle,
+}
+
+
+def main() -> int:
+    options = _parse()
+    signal.signal(signal.SIGTERM, _end)
+    facts = machine_facts()
+    print("  ".join(f"{name} {value}" for name, value in facts.items()))
+    results: dict[str, Result] = {}
+    failed: dict[str, str] = {}
+    started = time.monotonic()
+    with open_workspace() as workspace:
+        for name in options.scenarios or SCENARIOS:
+            print()
+            if sys.stdout.isatty():
+                print(f"… {name}", end="\r", flush=True)
+            try:
+                results[name] = SCENARIOS[name](workspace, QUICK if options.quick else FULL)
+            except (BenchError, zmq.ZMQError, OSError) as error:
+                failed[name] = f"{type(error).__name__}: {error}"
+                print(f"{name} failed: {failed[name]}")
+            else:
+                print(results[name], flush=True)
+    _print_summary(results, failed, time.monotonic() - started)
+    if options.json:
+        document = {
+            "quick": options.quick,
+            "machine": facts,
+            "scenarios": {name: result.as_json() for name, result in results.items()},
+            "failed": failed,
+        }
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 1 if failed else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure kmux beside direct ZMQ, libzmq's zmq_proxy and jupyter_server.",
+    )
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}; all"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
+    parser.add_argument("--quick", action="store_true", help="a minute instead of five; rough")
+    options = parser.parse_args()
+    for name in options.scenarios:
+        if name not in SCENARIOS:
+            parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+    return options
+
+
+def _print_summary(results: dict[str, Result], failed: dict[str, str], seconds: float) -> None:
+    print(f"\nTargets ({seconds:.0f} s)")
+    for name, result in results.items():
+        for target in result.targets:
+            print(f"  {name:20} {target}")
+    for name, why in failed.items():
+        print(f"  {name:20} FAILED  {why}")
+
+
+def _end(number: int, frame: FrameType | None) -> Any:
+    """On SIGTERM leave as on Ctrl-C: by way of everything that ends processes."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

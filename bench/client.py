@@ -1,0 +1,224 @@
+"""A frontend that measures: raw ZMQ sockets, nothing parsed while the clock runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from bench import messages
+from bench.errors import BenchError
+from bench.messages import DELIMITER, HEADER, PARENT, Author
+from bench.raw_sockets import receive_frame, receive_message, send_frame, send_message
+
+READY_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
+"""After so long a silence nothing more is expected."""
+_MORE = int(zmq.SNDMORE)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """When things came, in seconds after the request was sent."""
+
+    first_output: float
+    idle: float
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came of a burst. ``client_load`` is the share of the time that the client computed."""
+
+    expected: int
+    received: int
+    in_order: bool
+    seconds: float
+    client_load: float
+
+    @property
+    def rate(self) -> float:
+        return self.received / self.seconds
+
+    @property
+    def complete(self) -> bool:
+        return self.received == self.expected and self.in_order
+
+
+class Client:
+    """Shell, iopub and heartbeat of one connection file."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], info: dict[str, Any]) -> None:
+        self.author = Author(info["key"])
+        self._shell = self._connect(context, zmq.DEALER, info, "shell")
+        self._iopub = self._connect(context, zmq.SUB, info, "iopub")
+        self._iopub.subscribe(b"")
+        self._heartbeat = self._connect(context, zmq.REQ, info, "hb")
+
+    def _connect(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        kind: int,
+        info: dict[str, Any],
+        channel: str,
+    ) -> zmq.Socket[bytes]:
+        socket = context.socket(kind)
+        socket.linger = 0
+        socket.sndhwm = socket.rcvhwm = 0
+        socket.rcvtimeo = int(ANSWER_SECONDS * 1000)
+        if kind == zmq.DEALER:
+            socket.routing_id = self.author.session.encode()
+        socket.connect(f"tcp://{info['ip']}:{info[f'{channel}_port']}")
+        return socket
+
+    def close(self) -> None:
+        self.stop_listening()
+        self._shell.close()
+        self._heartbeat.close()
+
+    def stop_listening(self) -> None:
+        """Leave iopub: others are to be its only subscribers."""
+        self._iopub.close()
+
+    def wait_until_ready(self) -> None:
+        """Ask kernel_info until there is a reply and iopub was heard. Raises BenchError."""
+        deadline = time.monotonic() + READY_SECONDS
+        replied = heard = False
+        while not (replied and heard):
+            if time.monotonic() > deadline:
+                raise BenchError(f"no answer in {READY_SECONDS:.0f} s (iopub heard: {heard})")
+            send_message(self._shell, self.author.message("kernel_info_request", {}))
+            replied |= bool(self._shell.poll(500))
+            heard |= bool(self._iopub.poll(100))
+        time.sleep(0.2)
+        for socket in (self._shell, self._iopub):
+            while socket.poll(50):
+                receive_message(socket)
+
+    def ping(self) -> None:
+        """Send one heartbeat and wait for its echo."""
+        self._heartbeat.send(b"ping")
+        self._heartbeat.recv()
+
+    def ask(self, msg_type: str, content: dict[str, Any]) -> None:
+        """Send a request and wait for its reply."""
+        self.finish(self.send(self.author.message(msg_type, content)))
+
+    def send(self, request: list[bytes]) -> bytes:
+        """Send a request. Returns its msg_id."""
+        send_message(self._shell, request)
+        return messages.id_of(request[HEADER])
+
+    def finish(self, msg_id: bytes) -> list[bytes]:
+        """Wait for the reply to the request with this msg_id."""
+        while True:
+            reply = receive_message(self._shell)
+            if msg_id in reply[PARENT]:
+                return reply
+
+    def round_trips(self, requests: Sequence[list[bytes]]) -> list[float]:
+        """Send requests one at a time; return how long each one's reply took, in seconds.
+
+        Raises :class:`BenchError` where a reply is not the request's own or wrongly signed.
+        """
+        shell, send, receive, now = self._shell, send_frame, receive_frame, time.perf_counter
+        replies, times = [], []
+        for delimiter, signature, header, parent, metadata, content in requests:
+            start = now()
+            send(shell, delimiter, _MORE)
+            send(shell, signature, _MORE)
+            send(shell, header, _MORE)
+            send(shell, parent, _MORE)
+            send(shell, metadata, _MORE)
+            send(shell, content)
+            reply = [
+                receive(shell),
+                receive(shell),
+                receive(shell),
+                receive(shell),
+                receive(shell),
+                receive(shell),
+            ]
+            times.append(now() - start)
+            replies.append(reply)
+        for request, reply in zip(requests, replies, strict=True):
+            if reply[PARENT] != request[HEADER] or not self.author.signed_rightly(reply):
+                raise BenchError("a reply is not the request's own, or wrongly signed")
+        return times
+
+    def execute(self, code: str) -> Execution:
+        """Run a cell that has one result."""
+        request = self.author.message("execute_request", execute_content(code))
+        start = time.perf_counter()
+        msg_id = self.send(request)
+        first_output = 0.0
+        while True:
+            message = receive_message(self._iopub)
+            now = time.perf_counter()
+            if msg_id not in message[1 + PARENT]:
+                continue
+            if b'"execute_result"' in message[1 + HEADER]:
+                first_output = first_output or now - start
+            elif is_idle(message[-1]):
+                break
+        self.finish(msg_id)
+        if not first_output:
+            raise BenchError(f"{code!r} gave no result")
+        return Execution(first_output, now - start)
+
+    def prepare_burst(self, count: int) -> list[bytes]:
+        """Have the synthetic kernel build a burst. Returns the request that sets it off."""
+        trigger = self.author.message("execute_request", execute_content('{"do": "burst"}'))
+        order = {"do": "prepare", "count": count, "parent": trigger[HEADER].decode()}
+        self.ask("execute_request", execute_content(json.dumps(order)))
+        return trigger
+
+    def burst(self, request: list[bytes], count: int) -> Arrival:
+        """Send a request that makes the kernel publish ``count`` numbered outputs."""
+        iopub, receive = self._iopub, receive_frame
+        contents: list[bytes] = []
+        start, computed = time.perf_counter(), time.thread_time()
+        msg_id = self.send(request)
+        complete = False
+        while not complete:
+            try:
+                receive(iopub)  # the topic
+            except zmq.Again:
+                break
+            if receive(iopub) != DELIMITER:
+                raise BenchError("an iopub message does not have seven frames")
+            receive(iopub)
+            receive(iopub)
+            parent = receive(iopub)
+            receive(iopub)
+            content = receive(iopub)
+            contents.append(content)
+            if len(content) < 64 and is_idle(content) and msg_id in parent:
+                complete = True
+        seconds, computed = time.perf_counter() - start, time.thread_time() - computed
+        if complete:
+            self.finish(msg_id)
+        numbers = [n for n in map(messages.number_of, contents) if n is not None]
+        return Arrival(
+            count, len(numbers), numbers == sorted(set(numbers)), seconds, computed / seconds
+        )
+
+
+def execute_content(code: str) -> dict[str, Any]:
+    """Return the content of an execute_request."""
+    return {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": True,
+    }
+
+
+def is_idle(content: bytes) -> bool:
+    """Whether this is the content of the status message that ends a request."""
+    return b'"execution_state"' in content and b'"idle"' in content

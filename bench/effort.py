@@ -1,0 +1,62 @@
+"""How much is measured: every count and duration of a run, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Counts are per round and side; a round visits every side once."""
+
+    rounds: int
+    round_trips: int
+    cell_rounds: int
+    cells: int
+    burst_rounds: int
+    burst_messages: int
+    cell_burst_rounds: int
+    cell_burst_messages: int
+    fanout_rounds: int
+    fanout_messages: int
+    fanout_subscribers: tuple[int, ...]
+    idle_seconds: float
+    micro_repeats: int
+    micro_messages: int
+
+
+FULL = Effort(
+    rounds=25,
+    round_trips=400,
+    cell_rounds=5,
+    cells=60,
+    burst_rounds=7,
+    burst_messages=100_000,
+    cell_burst_rounds=5,
+    cell_burst_messages=20_000,
+    fanout_rounds=5,
+    fanout_messages=20_000,
+    fanout_subscribers=(1, 8, 32),
+    idle_seconds=20.0,
+    micro_repeats=5,
+    micro_messages=10_000,
+)
+"""Some 6 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+
+QUICK = Effort(
+    rounds=5,
+    round_trips=200,
+    cell_rounds=2,
+    cells=15,
+    burst_rounds=1,
+    burst_messages=20_000,
+    cell_burst_rounds=1,
+    cell_burst_messages=4_000,
+    fanout_rounds=1,
+    fanout_messages=4_000,
+    fanout_subscribers=(1, 8, 32),
+    idle_seconds=5.0,
+    micro_repeats=3,
+    micro_messages=3_000,
+)
+"""A minute, to see that everything works; the figures are rough."""

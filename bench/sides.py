@@ -1,0 +1,97 @@
+"""What is compared: a kernel reached directly, through libzmq's proxy, and through kmux."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+from jupyter_client.connect import write_connection_file
+
+from bench.client import Client
+from bench.processes import Process, running, wait_for_file
+from bench.workspace import KERNEL_COMMANDS, Workspace
+
+DIRECT, ZMQ_PROXY, KMUX, JUPYTER = "direct", "zmq_proxy", "kmux", "jupyter_server"
+
+
+@dataclass(frozen=True)
+class Side:
+    """A kernel and the way to it. ``proxy`` is the process in between, where there is one."""
+
+    name: str
+    client: Client
+    iopub_url: str
+    proxy: Process | None
+
+
+class Sides:
+    """Opens sides; all are closed together. Use it as a context manager."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self._stack = ExitStack()
+        self._openers: dict[str, Callable[[str], Side]] = {
+            DIRECT: self._open_direct,
+            ZMQ_PROXY: self._open_zmq_proxy,
+            KMUX: self._open_kmux,
+        }
+
+    def __enter__(self) -> Sides:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._stack.callback(self._context.destroy, linger=0)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def open(self, kernel: str, names: Sequence[str]) -> list[Side]:
+        """Start one kernel for each side and wait until all of them answer."""
+        sides = [self._openers[name](kernel) for name in names]
+        for side in sides:
+            side.client.wait_until_ready()
+        return sides
+
+    def _open_direct(self, kernel: str) -> Side:
+        file = self._stack.enter_context(_kernel(self.workspace, kernel))
+        return self._side(DIRECT, file, None)
+
+    def _open_zmq_proxy(self, kernel: str) -> Side:
+        kernel_file = self._stack.enter_context(_kernel(self.workspace, kernel))
+        file = self.workspace.new_file("zmq-proxy")
+        command = [sys.executable, "-m", "bench.zmq_proxy", str(kernel_file), str(file)]
+        return self._open_proxy(ZMQ_PROXY, command, file)
+
+    def _open_kmux(self, kernel: str) -> Side:
+        file = self.workspace.new_file("kmux")
+        command = [sys.executable, "-m", "proxy", "run", "--kernel", kernel, "-f", str(file)]
+        return self._open_proxy(KMUX, command, file)
+
+    def _open_proxy(self, name: str, command: list[str], file: Path) -> Side:
+        workspace = self.workspace
+        process = self._stack.enter_context(
+            running(name, command, workspace.environment, workspace.directory)
+        )
+        wait_for_file(file, process)
+        return self._side(name, file, process)
+
+    def _side(self, name: str, file: Path, proxy: Process | None) -> Side:
+        info = json.loads(file.read_bytes())
+        client = Client(self._context, info)
+        self._stack.callback(client.close)
+        return Side(name, client, f"tcp://{info['ip']}:{info['iopub_port']}", proxy)
+
+
+@contextlib.contextmanager
+def _kernel(workspace: Workspace, kernel: str) -> Iterator[Path]:
+    """Run a kernel on a connection file of its own while the context lasts."""
+    file = workspace.new_file(kernel)
+    write_connection_file(str(file), kernel_name=kernel)
+    command = [part.format(connection_file=file) for part in KERNEL_COMMANDS[kernel]]
+    with running(kernel, command, workspace.environment, workspace.directory):
+        yield file

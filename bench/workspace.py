@@ -1,0 +1,61 @@
+"""A home of its own for a run: temporary directories, kernelspecs, and the environment for them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SYNTHETIC = "bench-synthetic"
+IPYKERNEL = "bench-ipykernel"
+KERNEL_COMMANDS = {
+    SYNTHETIC: [sys.executable, "-m", "bench.synthetic_kernel", "{connection_file}"],
+    IPYKERNEL: [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+}
+_FOREIGN = ("JUPYTER", "JPY_", "IPYTHON", "KMUX", "XDG_", "PYTHON")
+"""Variables that could point a process of the run at the user's own files."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    directory: Path
+    environment: dict[str, str]
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def new_file(self, stem: str) -> Path:
+        """Return a path that nothing has used yet."""
+        return self.directory / f"{stem}-{next(self._numbers)}.json"
+
+
+@contextlib.contextmanager
+def open_workspace() -> Iterator[Workspace]:
+    """Make the directories; they are removed at the end. The path is short: it holds sockets."""
+    with tempfile.TemporaryDirectory(prefix="kb-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+        for variable, part in {
+            "HOME": "home",
+            "IPYTHONDIR": "ipython",
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_PATH": "path",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "KMUX_RUNTIME_DIR": "k",
+        }.items():
+            (directory / part).mkdir(mode=0o700)
+            environment[variable] = str(directory / part)
+        environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        environment["JUPYTER_NO_CONFIG"] = "1"
+        for kernel, argv in KERNEL_COMMANDS.items():
+            specification = directory / "path" / "kernels" / kernel
+            specification.mkdir(parents=True)
+            (specification / "kernel.json").write_text(
+                json.dumps({"argv": argv, "display_name": kernel, "language": "python"})
+            )
+        yield Workspace(directory, environment)
