@@ -17,12 +17,10 @@ def show(title: str, direct: list[Run], proxied: list[Run], comparison: Comparis
         for run in runs:
             kernels = [sum(run.launched.values()), sum(run.counted.values())]
             row = [*run.counts().values(), round(run.seconds), *kernels]
-            cells = zip(columns, row, strict=True)
-            again = run.part and not all(other.part for other in runs)
-            print(
-                f"  {'again' if again else side:8}"
-                + "".join(f"  {cell:>{max(7, len(c))}}" for c, cell in cells)
-            )
+            widths = (max(7, len(column)) for column in columns)
+            cells = (f"  {cell:>{width}}" for cell, width in zip(row, widths, strict=True))
+            again = run.part and not runs[0].part
+            print(f"  {'again' if again else side:8}" + "".join(cells))
     for fault in comparison.faults:
         print(f"  FAULT    {fault}")
     for difference in comparison.differences:

@@ -85,8 +85,7 @@ def test_the_connection_file_is_private(workplace: Workplace) -> None:
 def test_first_ctrl_c_interrupts_and_the_second_ends(workplace: Workplace) -> None:
     with workplace.run() as kmux:
         client = kmux.client()
-        cell = client.execute("while True: pass")
-        client.hear_status("busy", cell)
+        cell = client.start_loop()
         kmux.process.send_signal(signal.SIGINT)
         assert client.finish(cell)["ename"] == "KeyboardInterrupt"
         kernel = psutil.Process(kmux.kernel_pid)
@@ -98,8 +97,7 @@ def test_first_ctrl_c_interrupts_and_the_second_ends(workplace: Workplace) -> No
 def test_sigterm_ends_a_kernel_that_is_busy(workplace: Workplace) -> None:
     with workplace.run() as kmux:
         client = kmux.client()
-        cell = client.execute("while True: pass")
-        client.hear_status("busy", cell)
+        cell = client.start_loop()
         kmux.process.send_signal(signal.SIGTERM)
         reply = client.reply(cell)["content"]
         assert (reply["status"], reply["ename"]) == ("error", "KernelEnded")
@@ -134,8 +132,7 @@ def test_a_kernel_that_keeps_dying_is_given_up(workplace: Workplace) -> None:
 def test_outstanding_requests_are_answered_when_the_kernel_dies(workplace: Workplace) -> None:
     with workplace.run() as kmux:
         client = kmux.client()
-        running = client.execute("while True: pass")
-        client.hear_status("busy", running)
+        running = client.start_loop()
         waiting = client.execute("1")
         asking = client.complete("pri", 3)
         os.kill(kmux.kernel_pid, signal.SIGKILL)
@@ -148,8 +145,7 @@ def test_kernel_info_is_answered_while_a_cell_runs(workplace: Workplace) -> None
     with workplace.run() as kmux:
         client = kmux.client()
         idle = client.reply(client.kernel_info())
-        cell = client.execute("import time; time.sleep(60)")
-        client.hear_status("busy", cell)
+        cell = client.start_loop()
         asked = client.kernel_info()
         busy = client.reply(asked, timeout=2)
         assert busy["content"] == idle["content"]
@@ -175,8 +171,7 @@ def test_a_prompt_goes_to_who_asked_and_is_asked_again(workplace: Workplace) -> 
         assert prompt["parent_header"]["msg_id"] == cell
         again.input("back")
         again.input("twice")  # nobody waits for this one
-        printed = other.hear(lambda m: m["msg_type"] == "stream", "the cell goes on")
-        assert printed["content"]["text"] == "got back\n"
+        assert other.hear_stream(cell) == "got back\n"
         assert again.answer(again.get_shell_msg, cell)["content"]["status"] == "ok"
         with pytest.raises(Empty):
             other.get_stdin_msg(timeout=0.1)
@@ -207,8 +202,7 @@ def test_f_serves_on_the_ports_and_key_of_the_file(workplace: Workplace) -> None
         assert json.loads(kmux.file.read_text()) == given
         # As a kernel: SIGINT interrupts however often, and the exit status is the kernel's.
         for _ in range(3):
-            cell = client.execute("while True: pass")
-            client.hear_status("busy", cell)
+            cell = client.start_loop()
             kmux.process.send_signal(signal.SIGINT)
             assert client.finish(cell)["ename"] == "KeyboardInterrupt"
         client.execute("import os; os._exit(7)")

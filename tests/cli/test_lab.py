@@ -46,7 +46,7 @@ def test_opens_a_notebook_and_says_how_to_join(workplace: Workplace) -> None:
         )
         joined.load_connection_file()
         joined.start_channels()
-        joined.wait_for_ready(timeout=DEADLINE)
+        joined.attach()
         assert joined.run("print('joined')")["status"] == "ok"
         assert joined.text() == "joined\n"
         joined.stop_channels()

@@ -6,54 +6,110 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from proxy.endpoints.peers import belongs_to
 
+Address = tuple[socket.AddressFamily, str]
+
 CONNECT = """
 import socket, sys
-family, address = sys.argv[1], sys.argv[2]
-if family == "unix":
-    connection = socket.socket(socket.AF_UNIX)
-    connection.connect(address)
-else:
-    host, port = address.rsplit(":", 1)
-    connection = socket.create_connection((host, int(port)))
+peer = socket.socket(getattr(socket, sys.argv[1]))
+peer.connect(sys.argv[3] if sys.argv[1] == "AF_UNIX" else (sys.argv[2], int(sys.argv[3])))
 sys.stdin.read()
 """
+"""Connects, and stays until its input ends."""
+
+ASK = """
+import os, socket
+from proxy.endpoints.peers import belongs_to
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+connection, _ = listener.accept()
+print(belongs_to(connection.fileno(), os.getppid()), belongs_to(connection.fileno(), os.getpid()))
+"""
+"""Listens, as kmux does, and asks whether it is its parent that came."""
 
 
-@pytest.mark.parametrize("family", ["inet", "inet6", "unix"])
-def test_a_connection_belongs_to_the_process_that_made_it(
-    family: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    if family == "unix":
-        listener = socket.socket(socket.AF_UNIX)
-        address = str(tmp_path_factory.mktemp("s") / "s")
-        listener.bind(address)
-        listener.listen()
-    else:
-        host = "127.0.0.1" if family == "inet" else "::1"
-        kind = socket.AF_INET if family == "inet" else socket.AF_INET6
-        listener = socket.create_server((host, 0), family=kind)
-        address = f"{host}:{listener.getsockname()[1]}"
-    child = subprocess.Popen(
-        [sys.executable, "-c", CONNECT, family, address], stdin=subprocess.PIPE
-    )
+def listen(family: socket.AddressFamily, place: Path) -> socket.socket:
+    address = {
+        socket.AF_INET: ("127.0.0.1", 0),
+        socket.AF_INET6: ("::1", 0),
+        socket.AF_UNIX: str(place),
+    }[family]
+    listener = socket.socket(family)
     try:
-        accepted, _ = listener.accept()
-        with accepted:
-            assert belongs_to(accepted.fileno(), child.pid) is True
-            assert belongs_to(accepted.fileno(), os.getpid()) is False
-            assert accepted.fileno() > 0, "it is not ours to close"
-            accepted.getsockname()
-    finally:
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        pytest.skip(f"this machine has no {family.name}")
+    listener.listen()
+    return listener
+
+
+@contextmanager
+def child_connected_to(listener: socket.socket) -> Iterator[tuple[int, socket.socket]]:
+    """Another process connects. Gives its pid and our end."""
+    address = listener.getsockname()
+    where = ["", address] if isinstance(address, str) else [address[0], str(address[1])]
+    command = [sys.executable, "-c", CONNECT, listener.family.name, *where]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        listener.settimeout(20)
+        connection, _ = listener.accept()
+        with connection:
+            yield child.pid, connection
         assert child.stdin is not None
         child.stdin.close()
-        child.wait()
-        listener.close()
 
 
-def test_what_cannot_be_told() -> None:
-    assert belongs_to(10**6, os.getpid()) is None
+FAMILIES = [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_connection_belongs_to_the_process_that_made_it(
+    family: socket.AddressFamily, tmp_path: Path
+) -> None:
+    with (
+        listen(family, tmp_path / "s") as listener,
+        child_connected_to(listener) as (child, connection),
+    ):
+        assert belongs_to(connection.fileno(), child) is True
+        assert belongs_to(connection.fileno(), os.getpid()) is False
+        assert belongs_to(connection.fileno(), os.getppid()) is False
+        connection.sendall(b"it is still open")
+
+
+def test_to_this_process_where_it_talks_to_itself() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert belongs_to(connection.fileno(), os.getpid()) is True
+
+
+def test_a_process_knows_its_parent() -> None:
+    """kmux as a kernel: the frontend that started it connects to it."""
+    with subprocess.Popen([sys.executable, "-c", ASK], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        with socket.create_connection(("127.0.0.1", int(child.stdout.readline()))):
+            assert child.stdout.readline().split() == ["True", "False"]
+
+
+def test_what_cannot_be_told_is_none() -> None:
+    with open(os.devnull) as not_a_socket, socket.socket() as unconnected:
+        assert belongs_to(not_a_socket.fileno(), os.getpid()) is None
+        assert belongs_to(unconnected.fileno(), os.getpid()) is None
+    assert belongs_to(10**6, os.getpid()) is None, "nothing has this descriptor"
+
+
+def test_a_process_that_has_ended_cannot_be_asked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with child_connected_to(listener) as (child, connection):
+            duplicate = connection.dup()
+        with duplicate:
+            assert not belongs_to(duplicate.fileno(), child)

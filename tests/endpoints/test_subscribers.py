@@ -298,6 +298,7 @@ class Sleeper:
             self.raw.subscribe(topic)
         self.raw.connect(scene.info.url(Channel.IOPUB))
         scene.guests.append(self)
+        scene.messages_are_stuck = True
 
     async def read(self) -> list[bytes]:
         """Read one message."""

@@ -163,7 +163,7 @@ class Kmux:
         client.start_channels()
         self._clients.append(client)
         if ready:
-            client.wait_for_ready(timeout=DEADLINE)
+            client.attach()
         return client
 
     def stop_clients(self) -> None:
@@ -174,6 +174,35 @@ class Kmux:
 
 class Client(BlockingKernelClient):
     """jupyter_client's blocking client, with the conversations that tests have."""
+
+    def attach(self) -> None:
+        """Wait until the kernel answers, however long it takes to come up.
+
+        jupyter_client's own ``wait_for_ready`` gives up where the heartbeat is not answered
+        within a second: on a busy machine, before kmux has bound its ports.
+        """
+        self.hear(lambda message: message["msg_type"] == "iopub_welcome", "welcome")
+        self.reply(self.kernel_info())
+
+    def start_loop(self) -> str:
+        """Run a Python cell that never ends, and return when it is inside its loop.
+
+        Its busy is published before its code runs: an interrupt that comes between is lost.
+        """
+        cell = self.execute("print('begun', flush=True)\nwhile True: pass")
+
+        assert self.hear_stream(cell) == "begun\n"
+        return cell
+
+    def hear_stream(self, cell: str) -> str:
+        """Wait for what a cell prints first. (Output may also have no parent: warnings.)"""
+
+        def is_it(message: dict[str, Any]) -> bool:
+            mine = message["parent_header"].get("msg_id") == cell
+            return mine and message["msg_type"] == "stream"
+
+        text: str = self.hear(is_it, "the cell prints")["content"]["text"]
+        return text
 
     def run(self, code: str, **options: Any) -> dict[str, Any]:
         """Execute, and return the reply's content once the cell is idle; outputs in ``out``."""

@@ -33,7 +33,7 @@ def client(lab: LabServer, kernel_id: str) -> Iterator[Client]:
     client = Client(connection_file=str(lab.connection_file(kernel_id)))
     client.load_connection_file()
     client.start_channels()
-    client.wait_for_ready(timeout=DEADLINE)
+    client.attach()
     yield client
     client.stop_channels()
 
@@ -83,14 +83,12 @@ def test_each_interrupts_the_others_loop(
     lab: LabServer, kernel_id: str, client: Client, console: pexpect.spawn
 ) -> None:
     window = lab.window(kernel_id)
-    loop = "while True: pass"
-    cell = window.execute(loop)
-    client.hear_status("busy", cell)
+    cell = window.execute("print('begun', flush=True)\nwhile True: pass")
+    window.hear(cell, "stream")
     assert client.ask_control("interrupt_request")["content"] == {"status": "ok"}
     assert window.hear(cell, "execute_reply")["content"]["ename"] == "KeyboardInterrupt"
 
-    cell = client.execute(loop)
-    window.hear(cell, "execute_input")
+    cell = client.start_loop()
     lab.request("POST", f"api/kernels/{kernel_id}/interrupt")
     assert client.finish(cell)["ename"] == "KeyboardInterrupt"
 
@@ -114,7 +112,7 @@ def test_leaving_harms_nobody(
     killed = Client(connection_file=str(lab.connection_file(kernel_id)))
     killed.load_connection_file()
     killed.start_channels()
-    killed.wait_for_ready(timeout=DEADLINE)
+    killed.attach()
     reply = killed.ask_control("shutdown_request", {"restart": False})["content"]
     assert reply == {"status": "ok", "restart": False}, "its shutdown detaches it"
     killed.stop_channels()
@@ -128,8 +126,7 @@ def test_restart_by_lab_keeps_the_others_attached(
 ) -> None:
     window = lab.window(kernel_id)
     window.run("x = 1")
-    cell = client.execute("while True: pass")
-    client.hear_status("busy", cell)
+    cell = client.start_loop()
     lab.request("POST", f"api/kernels/{kernel_id}/restart")
     assert client.reply(cell)["content"]["status"] == "error"
     window.reconnect()
