@@ -276,8 +276,8 @@ class Session:
         return commands
 
     def _kernel_died(self, event: ev.KernelDied) -> list[Command]:
-        log = Log("kernel.died", {"reason": event.reason}, "warning")
         ending = self.lifecycle.state is State.ENDING
+        log = Log("kernel.died", {"reason": event.reason}, "info" if ending else "warning")
         again = self.lifecycle.die(event.reason, event.at)
         commands = self._abandon("KernelDied", event.reason, event.at)
         if again:
