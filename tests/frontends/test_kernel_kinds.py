@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import NamedTuple
+from queue import Empty
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -49,6 +50,22 @@ def says(client: Client, kind: Kind) -> None:
     assert client.reply(cell)["content"]["status"] == "ok"
 
 
+def interrupted(running: Client, other: Client, cell: str) -> dict[str, Any]:
+    """Wait for the end of an interrupted cell.
+
+    Deno and bash publish busy before their code runs, and say nothing when it does: an interrupt
+    that comes between is lost with any frontend, and a person presses the button again.
+    """
+    for _ in range(20):
+        try:
+            reply: dict[str, Any] = running.reply(cell, timeout=2)["content"]
+        except Empty:
+            other.ask_control("interrupt_request")
+        else:
+            return reply
+    raise AssertionError("not interrupted")
+
+
 def test_execute_complete_inspect(workplace: Workplace, kind: Kind) -> None:
     with workplace.run("--kernel", kind.kernel) as kmux:
         client, other = kmux.client(), kmux.client()
@@ -68,7 +85,7 @@ def test_interrupt_by_another_frontend(workplace: Workplace, kind: Kind) -> None
             running.hear_status("busy", cell)
         assert other.ask_control("interrupt_request")["content"]["status"] == "ok"
         if kind.interrupts:
-            assert running.finish(cell)["status"] in ("error", "abort", "aborted")
+            assert interrupted(running, other, cell)["status"] in ("error", "abort", "aborted")
             assert running.run(kind.code)["status"] == "ok"
         else:
             assert kmux.process.poll() is None, "the interrupt ended the kernel"

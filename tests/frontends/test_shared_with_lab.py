@@ -68,6 +68,7 @@ def test_each_runs_cells_and_gets_its_own_outputs(
 
 def test_each_sees_the_others_status(lab: LabServer, kernel_id: str, client: Client) -> None:
     window = lab.window(kernel_id)
+    window.run("pass")  # from here on its server hears all
     cell = client.execute("input_of_the_client = 1")
     assert window.hear(cell, "status")["content"]["execution_state"] == "busy"
     assert window.hear(cell, "execute_input")["content"]["code"] == "input_of_the_client = 1"
