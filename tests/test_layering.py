@@ -69,7 +69,6 @@ COVERED_ELSEWHERE = {
     "proxy.kernels.supervisor": "tests/test_standard.py",
     "proxy.kernels.output": "tests/test_standard.py",
     "proxy.kernels.process": "tests/test_standard.py",
-    "proxy.kernels.channels": "tests/frontends",
     "proxy.cli.main": "tests/test_standard.py",
     "proxy.cli.run": "tests/test_standard.py",
     "proxy.cli.ps": "tests/test_standard.py",

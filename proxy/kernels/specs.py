@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
+from traitlets import TraitError
 
 from proxy.errors import ConfigError
 
@@ -60,13 +61,16 @@ def _is_real(directory: Path) -> bool:
 def find(name: str) -> KernelSpec:
     """Return the kernelspec of this name.
 
-    Raises :class:`ConfigError` that names the nearest ones where there is none.
+    Raises :class:`ConfigError` that names the nearest ones where there is none, or where it is
+    not what a kernelspec may be.
     """
     manager = RealKernelSpecManager()
     try:
         return manager.get_kernel_spec(name)
     except NoSuchKernel:
         pass
+    except TraitError as error:
+        raise ConfigError(f"the kernelspec of {name!r} is wrong: {error}") from None
     names = sorted(manager.find_kernel_specs())
     if not names:
         raise ConfigError(
