@@ -23,6 +23,7 @@ EVENTS = frozenset(
         "kernel.interrupted",
         "kernel.launched",
         "kernel.output",
+        "kernel.port_taken",
         "kernel.ready",
         "kernel.restart_requested",
         "kernel.unresponsive",

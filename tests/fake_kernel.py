@@ -4,6 +4,7 @@ It speaks real frames on real sockets, with a signer of its own. Code is a list 
 line:
 
     print TEXT       a stream message
+    say TEXT        a line on the process's stdout
     flood N          N display_data, numbered
     ask PROMPT       an input_request; prints the answer
     garbage          frames that are no message, on shell and iopub
@@ -18,6 +19,7 @@ of :class:`Behaviour`.
 
 from __future__ import annotations
 
+import errno
 import hmac
 import itertools
 import json
@@ -51,6 +53,8 @@ class Behaviour:
     ignores_sigterm: bool = False
     is_stillborn: bool = False
     """It writes two lines and ends."""
+    is_unlucky: bool = False
+    """At its first launch from a directory it finds a port taken and, like ipykernel, lives on."""
 
 
 class Died(Exception):
@@ -238,6 +242,8 @@ class Request:
         match command:
             case "print":
                 self.publish("stream", {"name": "stdout", "text": rest})
+            case "say":
+                print(rest, flush=True)
             case "flood":
                 for number in range(int(rest)):
                     data = {"text/plain": str(number)}
@@ -271,6 +277,11 @@ def main(connection_file: str, *options: str) -> None:
     if behaviour.is_stillborn:
         print("loading", "No module named 'luck'", sep="\n", flush=True)
         sys.exit(3)
+    had_bad_luck = Path("had-bad-luck")
+    if behaviour.is_unlucky and not had_bad_luck.exists():
+        had_bad_luck.touch()
+        print("zmq.error.ZMQError:", os.strerror(errno.EADDRINUSE), flush=True)
+        time.sleep(600)
     if behaviour.ignores_sigterm:
         signal.signal(signal.SIGTERM, lambda number, frame: None)
 

@@ -51,6 +51,8 @@ class KernelChannels:
         self._connected: set[Channel] = set()
         self._disconnected = trio.Event()
         self._disconnected.set()
+        self.heard = False
+        """Whether the kernel ever said anything: then its ports are its own."""
         self.heartbeat_heard: float | None = None
         for channel in Channel:
             raw = context.socket(_TYPES.get(channel, zmq.DEALER))
@@ -105,6 +107,7 @@ class KernelChannels:
         except KernelProtocolError as error:
             self._sink.kernel_rejected(channel, error)
         else:
+            self.heard = True
             self._sink.kernel_sent(channel, routing, message)
 
     def _on_heartbeat(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import deque
 
 import trio
@@ -13,26 +15,34 @@ LAST_WORDS = 2
 """Lines that are kept to say why a kernel did not start."""
 EOF_SECONDS = 0.5
 """What a dead process wrote is in the pipe already; its children may keep that open for ever."""
+PORT_TAKEN = os.strerror(errno.EADDRINUSE)
+"""What ZMQ libraries say where a port cannot be bound. It is the only way to know of it."""
 
 
 class ProcessOutput:
-    """Logs the output of one process, line by line, and remembers the last lines."""
+    """Logs the output of one process, line by line, and remembers the last lines.
 
-    def __init__(self, descriptor: int) -> None:
-        self._stream = trio.lowlevel.FdStream(descriptor)
+    ``descriptor`` is a pipe, or None for a process whose output is not ours to read.
+    """
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._stream = None if descriptor is None else trio.lowlevel.FdStream(descriptor)
         self._ended = trio.Event()
+        self.port_taken = trio.Event()
+        """It wrote that an address is in use. ipykernel lives on after that, and serves nobody."""
         self._last: deque[str] = deque(maxlen=LAST_WORDS)
 
     async def follow(self) -> None:
         """Read until the pipe is closed. When cancelled, it is closed from this side."""
         rest = b""
-        async with self._stream:
-            async for chunk in self._stream:
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > MAX_LINE_BYTES:
-                    lines, rest = [*lines, rest], b""
-                for line in lines:
-                    self._note(line)
+        if self._stream is not None:
+            async with self._stream:
+                async for chunk in self._stream:
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    if len(rest) > MAX_LINE_BYTES:
+                        lines, rest = [*lines, rest], b""
+                    for line in lines:
+                        self._note(line)
         if rest:
             self._note(rest)
         self._ended.set()
@@ -46,5 +56,7 @@ class ProcessOutput:
     def _note(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip()
         log().info("kernel.output", line=line)
+        if PORT_TAKEN in line:
+            self.port_taken.set()
         if line:
             self._last.append(line.strip())

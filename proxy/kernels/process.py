@@ -8,12 +8,12 @@ new ports: frontends see kmux's, which stay.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from proxy.errors import KernelGone
 from proxy.kernels.asyncio_thread import AsyncioThread
+from proxy.kernels.ports import ReservedPorts
 from proxy.kernels.specs import RealKernelSpecManager
 from proxy.wire.connection import ConnectionInfo, parse
 
@@ -53,10 +54,15 @@ class KernelProcess:
     """A running kernel. Made by :func:`launch`."""
 
     def __init__(
-        self, asyncio_thread: AsyncioThread, manager: AsyncKernelManager, output: int | None
+        self,
+        asyncio_thread: AsyncioThread,
+        manager: AsyncKernelManager,
+        ports: ReservedPorts,
+        output: int | None,
     ) -> None:
         self._asyncio = asyncio_thread
         self._manager = manager
+        self._ports = ports
         self.output = output
         """Descriptor of a pipe with what the process writes, for the caller to read and close."""
         fields = {
@@ -103,7 +109,7 @@ class KernelProcess:
     async def signal(self, number: int) -> None:
         """Send a signal to the process group. It is no error if the process has ended."""
         if (provisioner := self._provisioner) is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 await self._asyncio.call(provisioner.send_signal(number))
 
     async def terminate(self) -> None:
@@ -119,14 +125,20 @@ class KernelProcess:
     async def cleanup(self) -> None:
         """Give back ports and files once the process has ended."""
         await self._asyncio.call(self._manager._async_cleanup_resources())
+        self._ports.close()
 
 
 async def launch(
     asyncio_thread: AsyncioThread,
     context: zmq.Context[zmq.Socket[bytes]],
     options: LaunchOptions,
+    *,
+    keep_ports: bool = True,
 ) -> KernelProcess:
     """Start a kernel process.
+
+    Without ``keep_ports`` its ports are not kept free until it has bound them: for a ZMQ library
+    that cannot bind a port that is kept.
 
     It ends with kmux: by its own watch on JPY_PARENT_PID where the kernel has one (ipykernel),
     and by the parent-death signal where it is a process of this machine. Raises
@@ -138,33 +150,42 @@ async def launch(
         context=zmq.asyncio.Context(context),  # a shadow: no further I/O thread
         connection_file=str(options.connection_file),
         transport_encryption="auto" if options.encrypt else "disabled",
+        cache_ports=False,
     )
     manager.session.key = options.key.encode()
     manager.session.signature_scheme = options.signature_scheme
     arguments: dict[str, Any] = {"env": {**os.environ, **options.env}, "cwd": options.cwd}
     arguments["extra_arguments"] = list(options.arguments)
-    read_end = write_end = None
-    spec = manager.kernel_spec
-    if spec is not None and not spec.metadata.get("kernel_provisioner"):
-        read_end, write_end = os.pipe()
-        arguments |= {
-            "stdin": subprocess.DEVNULL,
-            "stdout": write_end,
-            "stderr": write_end,
-            "preexec_fn": _die_with_parent(),
-        }
     try:
-        await asyncio_thread.call(manager._async_start_kernel(**arguments))
+        with ExitStack() as on_failure:
+            ports = ReservedPorts(manager.ip)
+            on_failure.callback(ports.close)
+            for name, port in ports.by_name.items():
+                setattr(manager, name, port)
+            if not keep_ports:
+                ports.close()
+            read_end = write_end = None
+            spec = manager.kernel_spec
+            if spec is not None and not spec.metadata.get("kernel_provisioner"):
+                read_end, write_end = os.pipe()
+                on_failure.callback(os.close, read_end)
+                arguments |= {
+                    "stdin": subprocess.DEVNULL,
+                    "stdout": write_end,
+                    "stderr": write_end,
+                    "preexec_fn": _die_with_parent(),
+                }
+            try:
+                await asyncio_thread.call(manager._async_start_kernel(**arguments))
+            finally:
+                if write_end is not None:
+                    os.close(write_end)
+            on_failure.pop_all()
     except Exception as error:
-        if read_end is not None:
-            os.close(read_end)
         raise KernelGone(
             f"kernel {options.kernel_name!r} cannot be started: {_one_line(error)}"
         ) from error
-    finally:
-        if write_end is not None:
-            os.close(write_end)
-    return KernelProcess(asyncio_thread, manager, read_end)
+    return KernelProcess(asyncio_thread, manager, ports, read_end)
 
 
 def _die_with_parent() -> Callable[[], None]:

@@ -21,6 +21,8 @@ from proxy.sockets import SocketSet
 
 SHUTDOWN_GRACE_SECONDS = 2.5
 """For each step: shutdown_request, SIGTERM, SIGKILL. jupyter_client waits 5 s for the first two."""
+LAUNCHES_FOR_PORTS = 3
+"""More launches of a kernel that finds its ports taken by another process."""
 
 
 class Supervisor:
@@ -45,6 +47,7 @@ class Supervisor:
         self._restart = trio.Event()
         self._end = trio.Event()
         self._last = False
+        self._launches_left = LAUNCHES_FOR_PORTS
 
     @property
     def pid(self) -> int | None:
@@ -63,7 +66,12 @@ class Supervisor:
             while not self._end.is_set():
                 self._restart = trio.Event()
                 try:
-                    self._kernel = await launch(self._asyncio, self._context, self._options)
+                    self._kernel = await launch(
+                        self._asyncio,
+                        self._context,
+                        self._options,
+                        keep_ports=self._launches_left == LAUNCHES_FOR_PORTS,
+                    )
                 except KernelGone as error:
                     if first:
                         raise
@@ -104,29 +112,34 @@ class Supervisor:
     async def _attend(self, kernel: KernelProcess) -> int | None:
         """Serve one kernel process until it has ended. Returns its exit status."""
         log().info("kernel.launched", kernel=self._options.kernel_name, pid=kernel.pid)
-        exited = trio.Event()
+        exited, port_lost = trio.Event(), trio.Event()
         status: int | None = None
 
-        async def wait() -> None:
+        async def wait_for_exit() -> None:
             nonlocal status
             status = await kernel.wait()
             exited.set()
 
+        async def wait_for_lost_port() -> None:
+            await output.port_taken.wait()
+            if not channels.heard:
+                port_lost.set()
+
         async with trio.open_nursery() as nursery:
-            output = ProcessOutput(kernel.output) if kernel.output is not None else None
-            if output is not None:
-                nursery.start_soon(output.follow)
+            output = ProcessOutput(kernel.output)
+            nursery.start_soon(output.follow)
             identity = os.urandom(8).hex().encode()
             channels = KernelChannels(
                 self._context, self._sockets, kernel.info, self._sink, identity
             )
             self._channels = channels
             try:
-                nursery.start_soon(wait)
+                nursery.start_soon(wait_for_exit)
+                nursery.start_soon(wait_for_lost_port)
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
                 self._sink.kernel_launched(kernel.interrupt_mode)
-                await _first(exited, self._restart, self._end)
-                on_its_own = exited.is_set()
+                await _first(exited, port_lost, self._restart, self._end)
+                on_its_own = exited.is_set() or port_lost.is_set()
                 if not on_its_own:
                     await _stop(kernel, exited)
                 await channels.finish()
@@ -135,16 +148,29 @@ class Supervisor:
                 with trio.CancelScope(shield=True):
                     if not exited.is_set():
                         await kernel.kill()
+                        with trio.move_on_after(SHUTDOWN_GRACE_SECONDS):
+                            status = await kernel.wait()
                     await kernel.cleanup()
                 channels.close()
             log().info("kernel.ended", status=status)
             if on_its_own:
-                if not self._sink.kernel_was_ready():
-                    last_words = await output.last_words() if output is not None else []
-                    raise KernelGone(_stillborn(self._options.kernel_name, status, last_words))
-                self._sink.kernel_died(_ending(status))
+                last_words = [] if channels.heard else await output.last_words()
+                lost = output.port_taken.is_set() and not channels.heard
+                self._ended_on_its_own(status, last_words, lost)
             nursery.cancel_scope.cancel()
         return status
+
+    def _ended_on_its_own(self, status: int | None, last_words: list[str], port_lost: bool) -> None:
+        """Say so, or launch another one at once where only its ports were to blame."""
+        if port_lost and self._launches_left:
+            self._launches_left -= 1
+            log().warning("kernel.port_taken", last_words=last_words)
+            self._restart.set()
+            return
+        self._launches_left = LAUNCHES_FOR_PORTS
+        if not self._sink.kernel_was_ready():
+            raise KernelGone(_stillborn(self._options.kernel_name, status, last_words))
+        self._sink.kernel_died(_ending(status))
 
 
 async def _stop(kernel: KernelProcess, exited: trio.Event) -> None:

@@ -255,7 +255,8 @@ class Session:
     # The kernel's life
 
     def _kernel_launched(self, event: ev.KernelLaunched) -> list[Command]:
-        if not self.lifecycle.happen("launched"):
+        again = self.lifecycle.state is State.STARTING  # the last one found its ports taken
+        if not self.lifecycle.happen("launched") and not again:
             return []
         self._interrupt_mode = event.interrupt_mode
         self.startup.begin()
