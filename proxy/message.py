@@ -24,6 +24,15 @@ routing identity). The same frames are the routing prefix upstream; a kernel giv
 MsgId = NewType("MsgId", str)
 
 
+def comes_back(client: ClientId) -> bool:
+    """Whether this client has the same id when it connects again.
+
+    libzmq's own routing identities start with a zero byte and are never used again
+    (zmq_socket(3)); servers that probe a kernel have such ones.
+    """
+    return client[-1][:1] != b"\x00"
+
+
 JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not the JSON that was asked for. The latter two are for
 invalid UTF-8 in keys and for depth, and are no ``MsgspecError``."""

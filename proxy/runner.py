@@ -16,7 +16,6 @@ import msgspec
 import trio
 import zmq
 
-from proxy.endpoints import peers
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ClientProtocolError, KernelProtocolError, ProtocolError
 from proxy.kernels.asyncio_thread import AsyncioThread
@@ -51,13 +50,11 @@ class Runner:
         asyncio_thread: AsyncioThread,
         options: LaunchOptions,
         *,
-        owner_pid: int | None = None,
         changed: Callable[[str, ClientId], None] | None = None,
     ) -> None:
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = Supervisor(context, sockets, asyncio_thread, options, self)
-        self._owner_pid = owner_pid
         self._changed = changed or (lambda what, client: None)
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
@@ -150,12 +147,11 @@ class Runner:
             ev.ClientSent(at=time.time(), client=client, channel=channel, message=message)
         )
 
-    def client_returned(self, client: ClientId, descriptor: int) -> None:
+    def client_returned(self, client: ClientId, owner: bool) -> None:
         if client not in self.clients:
             self.clients[client] = ClientInfo(_client_name(client), time.time())
             self._log.info("client.attached", client=client)
             self._changed("attached", client)
-        owner = self._is_owner(client, descriptor)
         self.dispatch(ev.ClientReturned(at=time.time(), client=client, owner=owner))
 
     def client_left(self, client: ClientId) -> None:
@@ -197,16 +193,6 @@ class Runner:
 
     def _reject(self, channel: Channel, error: ProtocolError) -> None:
         self._rejections.count(channel, error)
-
-    def _is_owner(self, client: ClientId, descriptor: int) -> bool:
-        """Whether this client belongs to the process that started us as its kernel."""
-        if self._owner_pid is None:
-            return False
-        belongs = peers.belongs_to(descriptor, self._owner_pid)
-        if belongs is None:
-            # jupyter_client's managers connect a socket without an identity of its own.
-            return client[-1][:1] == b"\x00"
-        return belongs
 
     # What the session says
 

@@ -121,6 +121,11 @@ class ZmqSocket:
         for frames in posted:
             self.send(frames)
 
+    @property
+    def has_message(self) -> bool:
+        """Whether a message waits to be received. Asking makes libzmq look."""
+        return bool(_get(self.raw, _EVENTS) & _POLLIN)
+
     def drain(self, edge: bool = False) -> bool:
         """Deliver up to one turn of messages. Returns whether there may be more.
 
@@ -201,6 +206,7 @@ class SocketSet:
                 # Sockets that become ready meanwhile (by a send) join the next round.
                 for socket in tuple(ready):
                     self.turn(socket, ready.pop(socket, False))
+                self._settle()
                 if ready:
                     await trio.lowlevel.checkpoint()
                     self._see_edges()
@@ -211,6 +217,12 @@ class SocketSet:
                 self._asleep = False
             self.wakeups += 1
             self._see_edges()
+
+    def _settle(self) -> None:
+        """Forget the sockets that were only sent on and have nothing, which are most."""
+        for socket, has_more in tuple(self.ready.items()):
+            if not has_more and not socket.has_message:
+                del self.ready[socket]
 
     def _see_edges(self) -> None:
         for descriptor, _ in self._epoll.poll(0):

@@ -15,12 +15,14 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
+from proxy import memory
 from proxy.daemon import registration as registrations
 from proxy.daemon.registry import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
@@ -28,7 +30,7 @@ from proxy.kernels import specs
 from proxy.kernels.asyncio_thread import open_asyncio_thread
 from proxy.kernels.process import LaunchOptions
 from proxy.logs import log
-from proxy.message import ClientId
+from proxy.message import ClientId, comes_back
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
@@ -38,6 +40,8 @@ from proxy.wire import connection
 
 SECOND_INTERRUPT_SECONDS = 3.0
 """A second Ctrl-C within this time ends the kernel; a later one interrupts again."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +89,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     gc.freeze()  # what was imported lives as long as the process: collections pass it over
     spec = specs.find(options.kernel)
     file = options.connection_file
-    owned = file is not None and file.exists()  # a frontend wrote it, and runs us as its kernel
+    owned = file is not None and (file.exists() or _is_run_by_jupyter())
     info = connection.read(file) if file is not None and owned else _fresh_info(options)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or options.kernel
     registration = registrations.register(wish) if options.name else registrations.register_as(wish)
@@ -103,7 +107,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
             policy = Policy(on_death="end" if owned else "restart")
 
             def changed(what: str, client: ClientId) -> None:
-                if client[-1][:1] != b"\x00":
+                if comes_back(client):
                     display.client(what, runner.clients[client].name, len(visible(runner)))
 
             runner = Runner(
@@ -119,10 +123,11 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                     encrypt=options.encrypt_kernel,
                     arguments=options.kernel_arguments,
                 ),
-                owner_pid=_owner_pid() if owned else None,
                 changed=changed,
             )
-            endpoint = ZmqEndpoint(context, sockets, info, runner)
+            endpoint = ZmqEndpoint(
+                context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
+            )
             runner.attach(endpoint)
             if not owned:
                 connection.write(file, endpoint.info)
@@ -140,6 +145,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 )
 
             nursery.start_soon(sockets.run)
+            nursery.start_soon(memory.give_back)
             nursery.start_soon(registration.serve, describe)
             nursery.start_soon(_obey_signals, runner, display, owned)
             if owned:
@@ -163,7 +169,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
 
 def visible(runner: Runner) -> list[ClientId]:
     """The clients that a person would count: not the passing sockets of servers that probe."""
-    return [client for client in runner.clients if client[-1][:1] != b"\x00"]
+    return [client for client in runner.clients if comes_back(client)]
 
 
 def _fresh_info(options: Options) -> connection.ConnectionInfo:
@@ -185,9 +191,18 @@ def _fresh_info(options: Options) -> connection.ConnectionInfo:
     )
 
 
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
 async def _obey_signals(runner: Runner, display: Display, owned: bool) -> None:
     last = float("-inf")
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    for received in SIGNALS:
+        # When the session is over, trio puts this back and delivers what came too late again:
+        # to nobody, and what is open is closed in peace. (SIG_IGN would do as well, but for
+        # Python's "Signal 2 ignored due to race condition".)
+        signal.signal(received, _ignore)
+    with trio.open_signal_receiver(*SIGNALS) as signals:
         async for number in signals:
             if owned:
                 runner.interrupt() if number == signal.SIGINT else runner.terminate()
@@ -198,6 +213,15 @@ async def _obey_signals(runner: Runner, display: Display, owned: bool) -> None:
             else:
                 display.ending()
                 runner.end()
+
+
+def _is_run_by_jupyter() -> bool:
+    """Whether the process that started us did so as its kernel.
+
+    It may have taken its connection file away by now, if it was told to end at once; without this
+    kmux would take itself for one in the foreground, and stay.
+    """
+    return os.environ.get("JPY_PARENT_PID") == str(os.getppid())
 
 
 def _owner_pid() -> int:

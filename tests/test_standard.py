@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 import venv
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 
 import psutil
 import pytest
+from jupyter_client.connect import write_connection_file
 
 from tests.frontends.kmux_process import Workplace, until
 
@@ -26,6 +28,13 @@ def one_line(stderr: str) -> str:
     assert len(lines) == 1, stderr
     assert "Traceback" not in stderr
     return lines[0]
+
+
+def has_exited(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_says_how_to_attach_and_who_comes_and_goes(workplace: Workplace) -> None:
@@ -165,6 +174,8 @@ def test_a_prompt_goes_to_who_asked_and_is_asked_again(workplace: Workplace) -> 
         client.stop_channels()  # away, with the prompt on its screen
         until(lambda: kmux.events("client.left"), "the frontend left")
         again = kmux.client(identity="a-frontend-of-its-own", ready=False)
+        # It is one process: jupyter_client refuses a message whose signature it has seen.
+        again.session.digest_history = client.session.digest_history
         again.kernel_info()
         prompt = again.get_stdin_msg(timeout=10)
         assert prompt["content"]["prompt"] == "? "
@@ -191,15 +202,19 @@ def test_transports_and_encryption(workplace: Workplace, options: list[str]) -> 
         assert encrypted == ("--kernel-curve" in options)
 
 
-def test_f_serves_on_the_ports_and_key_of_the_file(workplace: Workplace) -> None:
-    with workplace.run("--name", "first") as first:
-        given = json.loads(first.file.read_text())
-    given["jupyter_session"] = "kept"
+@pytest.fixture
+def given(workplace: Workplace) -> Path:
+    """A connection file of a frontend, with free ports."""
     file = workplace.root / "given.json"
-    file.write_text(json.dumps(given))
-    with workplace.run("-f", str(file)) as kmux:
+    write_connection_file(str(file), ip="127.0.0.1", key=b"a key", jupyter_session="kept")
+    return file
+
+
+def test_f_serves_on_the_ports_and_key_of_the_file(workplace: Workplace, given: Path) -> None:
+    before = given.read_text()
+    with workplace.run("-f", str(given)) as kmux:
         client = kmux.client()
-        assert json.loads(kmux.file.read_text()) == given
+        assert given.read_text() == before
         # As a kernel: SIGINT interrupts however often, and the exit status is the kernel's.
         for _ in range(3):
             cell = client.start_loop()
@@ -207,7 +222,47 @@ def test_f_serves_on_the_ports_and_key_of_the_file(workplace: Workplace) -> None
             assert client.finish(cell)["ename"] == "KeyboardInterrupt"
         client.execute("import os; os._exit(7)")
         assert kmux.process.wait(15) == 7
-        assert file.exists()
+        assert given.exists()
+
+
+def test_a_signal_that_comes_too_late_ends_nothing_else(workplace: Workplace, given: Path) -> None:
+    """A server that interrupts a kernel while that is ending anyway."""
+    with workplace.run("-f", str(given)) as kmux:
+        client = kmux.client()
+        kernel = psutil.Process(kmux.kernel_pid)
+        client.execute("import os; os._exit(7)")
+        until(lambda: has_exited(kernel), "the kernel has exited, and kmux may not know it yet")
+        with suppress(ProcessLookupError):
+            while kmux.process.poll() is None:
+                kmux.process.send_signal(signal.SIGINT)
+        assert kmux.process.wait(15) == 7
+        assert not kmux.events("internal.error")
+
+
+def test_a_frontend_that_took_its_file_away_again_has_no_kernel(workplace: Workplace) -> None:
+    """jupyter_client, where a kernel is shut down as soon as it was started."""
+    result = workplace.kmux("run", "-f", "gone.json", JPY_PARENT_PID=str(os.getpid()))
+    assert result.returncode == 2
+    assert "gone.json" in one_line(result.stderr)
+
+
+def test_a_shutdown_of_the_owner_counts_though_it_hangs_up_at_once(
+    workplace: Workplace, given: Path
+) -> None:
+    """Whose connection it was cannot be told any more when the message is read."""
+    with workplace.run("-f", str(given), JPY_PARENT_PID=str(os.getpid())) as kmux:
+        client = kmux.client(identity="the-owner")
+        kernel = psutil.Process(kmux.kernel_pid)
+        client.ask_control("kernel_info_request")
+        kmux.process.send_signal(signal.SIGSTOP)
+        until(lambda: psutil.Process(kmux.process.pid).status() == "stopped", "kmux stopped")
+        client.shutdown()
+        client.control_channel.socket.close(linger=1000)
+        client.stop_channels()
+        client.context.term()  # now it has been sent
+        kmux.process.send_signal(signal.SIGCONT)
+        assert kmux.process.wait(15) == 0
+        kernel.wait(5)
 
 
 def test_f_writes_a_file_that_is_not_there(workplace: Workplace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -56,4 +57,9 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
         encrypt=options["curve"],
         encrypt_kernel=options["kernel_curve"],
     )
-    sys.exit(trio.run(standard.run, chosen, click.echo))
+    status = trio.run(standard.run, chosen, click.echo)
+    # Everything is closed. Python's own way out would put the signals' default action back
+    # first, and the frontend that interrupts a kernel while it ends would see it killed.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -14,8 +14,11 @@ class EndpointSink(Protocol):
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         """A frontend sent a valid message."""
 
-    def client_returned(self, client: ClientId, descriptor: int) -> None:
-        """A frontend was heard on a connection (of this descriptor) that is new for it."""
+    def client_returned(self, client: ClientId, owner: bool) -> None:
+        """A frontend was heard on a connection that is new for it.
+
+        ``owner`` is whether that is one of the process that started us as its kernel.
+        """
 
     def client_left(self, client: ClientId) -> None:
         """The last connection of a frontend closed."""

@@ -16,10 +16,11 @@ from functools import partial
 import zmq
 
 from proxy.endpoints.connections import Connections
+from proxy.endpoints.peers import belongs_to
 from proxy.endpoints.sink import EndpointSink
 from proxy.endpoints.subscribers import Subscribers
 from proxy.errors import ClientProtocolError, ConfigError
-from proxy.message import Channel, ClientId, Message, Part
+from proxy.message import Channel, ClientId, Message, Part, comes_back
 from proxy.sockets import SocketSet, Unreachable, ZmqSocket
 from proxy.wire import zmq_frames
 from proxy.wire.connection import ConnectionInfo
@@ -46,10 +47,12 @@ class ZmqEndpoint:
         info: ConnectionInfo,
         sink: EndpointSink,
         tag: bytes = b"zmq",
+        owner_pid: int | None = None,
     ) -> None:
         """Bind the sockets. Raises :class:`ConfigError` where a port is taken.
 
         ``info`` is then what :attr:`info` says: port 0 has become the port that was bound.
+        ``owner_pid`` is the process whose clients are reported as owners.
         """
         self.tag = tag
         self.connections = Connections()
@@ -61,6 +64,10 @@ class ZmqEndpoint:
         self._routers: dict[Channel, ZmqSocket] = {}
         self._monitors: dict[Channel, ZmqSocket] = {}
         self._open: set[int] = set()
+        self._owner_pid = owner_pid
+        self._owned: dict[tuple[Channel, int], bool | None] = {}
+        """By channel and descriptor; asked when it was accepted, since a process may send and
+        close at once."""
         raws: dict[Channel, zmq.Socket[bytes]] = {}
         try:
             for channel in Channel:
@@ -125,12 +132,19 @@ class ZmqEndpoint:
         if not self.connections.knows(client, channel, descriptor):
             self._read_monitor(channel)  # the former user of this descriptor may have left
             if self.connections.heard(client, channel, descriptor):
-                self._sink.client_returned(client, descriptor)
+                self._sink.client_returned(client, self._is_owner(client, channel, descriptor))
         self._sink.client_sent(client, channel, message)
 
     def _on_heartbeat(self, frames: list[Part], origin: zmq.Frame) -> None:
         with suppress(Unreachable):  # it left
             self._heartbeat.send(frames)
+
+    def _is_owner(self, client: ClientId, channel: Channel, descriptor: int) -> bool:
+        if self._owner_pid is None:
+            return False
+        owned = self._owned.get((channel, descriptor))
+        # Where it cannot be told: jupyter_client's managers connect without a routing identity.
+        return not comes_back(client) if owned is None else owned
 
     def _is_open(self, descriptor: int) -> bool:
         """Whether an iopub connection of this descriptor is open."""
@@ -154,6 +168,8 @@ class ZmqEndpoint:
         elif closed:
             for client in self.connections.closed(channel, descriptor):
                 self._sink.client_left(client)
+        elif self._owner_pid is not None:
+            self._owned[channel, descriptor] = belongs_to(descriptor, self._owner_pid)
 
 
 def _make(context: zmq.Context[zmq.Socket[bytes]], channel: Channel) -> zmq.Socket[bytes]:

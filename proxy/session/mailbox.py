@@ -12,16 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from proxy.message import Channel, ClientId, Message, MsgId
+from proxy.message import Channel, ClientId, Message, MsgId, comes_back
 from proxy.session.commands import Command, Log, StartTimer, ToClient
 
 RETRY_TIMER = "mailbox"
 RETRY_SECONDS = 1.0
 MAX_KEPT = 1000
 """Messages for all absent frontends together; the oldest goes first."""
-
-AUTOMATIC_IDENTITY = b"\x00"
-"""libzmq's own identities start with a zero byte and are never used again (zmq_socket(3))."""
 
 
 class Mailbox:
@@ -36,7 +33,7 @@ class Mailbox:
 
     def keep(self, client: ClientId, channel: Channel, message: Message) -> list[Command]:
         """Keep a message that could not be delivered, and try again later."""
-        if client[-1][:1] == AUTOMATIC_IDENTITY:
+        if not comes_back(client):
             return [_dropped(client, channel, message, "the frontend left for good")]
         first = self._count == 0
         self._kept.setdefault(client, deque()).append((channel, message))

@@ -9,6 +9,7 @@ first in each list.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -178,8 +179,7 @@ class Session:
         client = event.client
         if event.owner:
             self._owners.add(client)
-        lost = [m for m in self.prompts.of(client) if not self.mailbox.holds(client, m)]
-        again = [ToClient(client, Channel.STDIN, message) for message in lost]
+        again = self.prompts.ask_again(client, partial(self.mailbox.holds, client))
         return [*self.mailbox.deliver(client), *again]
 
     def _client_left(self, event: ev.ClientLeft) -> list[Command]:

@@ -36,6 +36,7 @@ class Report(msgspec.Struct, frozen=True):
     message: Message | None = None
     error: ClientProtocolError | None = None
     backlog: int = 0
+    owner: bool = False
 
 
 class Recorder:
@@ -53,8 +54,8 @@ class Recorder:
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         self.reports.put(Report("sent", client, channel, message))
 
-    def client_returned(self, client: ClientId, descriptor: int) -> None:
-        self.reports.put(Report("returned", client))
+    def client_returned(self, client: ClientId, owner: bool) -> None:
+        self.reports.put(Report("returned", client, owner=owner))
 
     def client_left(self, client: ClientId) -> None:
         self.reports.put(Report("left", client))

@@ -58,11 +58,13 @@ class Workplace:
         spec = {"argv": [*argv, "{connection_file}"], "display_name": name, "language": language}
         (directory / "kernel.json").write_text(json.dumps({**spec, **more}))
 
-    def kmux(self, *arguments: str, timeout: float = DEADLINE) -> subprocess.CompletedProcess[str]:
+    def kmux(
+        self, *arguments: str, timeout: float = DEADLINE, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a kmux command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "proxy", *arguments],
-            env=self.environment,
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=timeout,

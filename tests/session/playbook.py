@@ -394,6 +394,16 @@ def with_a_kernel(
     return playbook
 
 
+def asks_again(client: Frontend, prompt: Message) -> Pattern:
+    """The same prompt goes to one frontend, to be signed anew."""
+    again = msgspec.structs.replace(prompt, raw_metadata=prompt.raw_metadata + b" ")
+    return Pattern(
+        f"to {client} again: {show(prompt)}",
+        lambda c: c == ToClient(client.id, Channel.STDIN, again),
+        ToClient,
+    )
+
+
 def prompt_for(cell: Message, text: str = "? ") -> Message:
     """The kernel's input_request for a cell."""
     return message(
