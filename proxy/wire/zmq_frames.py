@@ -86,12 +86,20 @@ def decode_parent(raw: Part, blame: type[ProtocolError]) -> Header | None:
     parent: Header | None = None
     if raw not in _NO_PARENT:
         try:
-            parent = _parent_decoder.decode(raw)
-        except msgspec.ValidationError:
-            pass  # an object, but not a header: nobody's child
+            parent = _decode_parent(raw)
         except JSON_ERRORS as error:
             raise blame(f"parent_header: {error}") from None
     _last_parent = (bytes(raw), parent)
+    return parent
+
+
+def _decode_parent(raw: Part) -> Header | None:
+    try:
+        parent: Header = _parent_decoder.decode(raw)
+    except msgspec.ValidationError:
+        # JSON, but not a header: nobody's child. The error may have come before all was read.
+        msgspec.json.decode(raw)
+        return None
     return parent
 
 

@@ -185,6 +185,10 @@ WRONG: dict[str, list[Part]] = {
     "no msg_type": frames_of(KEY, (), (b'{"msg_id": "1"}', *PARTS[1:]), []),
     "msg_id a number": frames_of(KEY, (), (b'{"msg_id": 1, "msg_type": "a"}', *PARTS[1:]), []),
     "parent not JSON": frames_of(KEY, (), (HEADER, b"{", *PARTS[2:]), []),
+    "parent not JSON and no object": frames_of(KEY, (), (HEADER, b"[", *PARTS[2:]), []),
+    "parent not JSON behind a wrong field": frames_of(
+        KEY, (), (HEADER, b'{"msg_id": 1, oops', *PARTS[2:]), []
+    ),
 }
 
 
