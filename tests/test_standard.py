@@ -235,6 +235,8 @@ def test_a_signal_that_comes_too_late_ends_nothing_else(workplace: Workplace, gi
         with suppress(ProcessLookupError):
             while kmux.process.poll() is None:
                 kmux.process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    kmux.process.wait(0.005)
         assert kmux.process.wait(15) == 7
         assert not kmux.events("internal.error")
 
