@@ -21,6 +21,8 @@ from proxy.sockets import SocketSet
 
 SHUTDOWN_GRACE_SECONDS = 2.5
 """For each step: shutdown_request, SIGTERM, SIGKILL. jupyter_client waits 5 s for the first two."""
+CLEANUP_SECONDS = 10.0
+"""A provisioner that hangs must not keep kmux from ending."""
 LAUNCHES_FOR_PORTS = 3
 """More launches of a kernel that finds its ports taken by another process."""
 
@@ -145,7 +147,7 @@ class Supervisor:
                 await channels.finish()
             finally:
                 self._kernel = self._channels = None
-                with trio.CancelScope(shield=True):
+                with trio.move_on_after(CLEANUP_SECONDS, shield=True):
                     if not exited.is_set():
                         await kernel.kill()
                         with trio.move_on_after(SHUTDOWN_GRACE_SECONDS):
