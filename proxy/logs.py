@@ -30,6 +30,7 @@ EVENTS = frozenset(
         "message.refused",
         "message.undeliverable",
         "message.unroutable",
+        "queue.dropped",
         "session.ended",
         "session.started",
         "stdin.answer_ignored",

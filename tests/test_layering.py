@@ -63,6 +63,7 @@ COVERED_ELSEWHERE = {
     # Vocabularies and interfaces: data and protocols without code of their own.
     "proxy.session.events": "tests/session",
     "proxy.session.commands": "tests/session",
+    "proxy.session.shell_queue": "tests/session/test_executions.py",
     "proxy.endpoints.sink": "tests/endpoints",
     "proxy.kernels.sink": "tests/frontends",
     # Everything from the runner on is tested with real kernels and frontends.

@@ -19,6 +19,7 @@ from proxy.session.requests import Request, reply_type
 from proxy.session.status import KernelStatus
 
 Content = dict[str, Any] | bytes
+ABORTED = b'{"status":"aborted"}'
 
 
 def error(ename: str, evalue: str) -> dict[str, Any]:
@@ -48,24 +49,48 @@ class Answers:
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"
     ) -> list[Command]:
         """Answer a request that the kernel never saw: busy, reply, idle, and the true status."""
+        commands = self._answer(event, content, metadata)
+        if self._execution_state() != "idle":
+            commands.append(ToAll(self.true_status(event.at)))
+        return commands
+
+    def _answer(self, event: ClientSent, content: Content, metadata: bytes) -> list[Command]:
         at, origin = event.at, event.message.origin
         answer = self._voice.message(
             reply_type(origin), content, at, parent=origin, metadata=metadata
         )
-        commands: list[Command] = [
+        return [
             ToAll(self._voice.status("busy", at, origin)),
             ToClient(event.client, event.channel, answer),
             ToAll(self._voice.status("idle", at, origin)),
         ]
-        if self._execution_state() != "idle":
-            commands.append(ToAll(self.true_status(at)))
-        return commands
 
     def refuse(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
+        """Answer with an error, and tell the true status; what expects no answer is only logged."""
+        commands = self.refused(event, ename, evalue)
+        if len(commands) > 1 and self._execution_state() != "idle":
+            commands.append(ToAll(self.true_status(event.at)))
+        return commands
+
+    def refused(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
         """Answer with an error; what expects no answer is only logged."""
         if not event.message.header.msg_type.endswith("_request"):
             return [Log("message.refused", {"client": event.client, "why": evalue}, "warning")]
-        return self.reply_to(event, error(ename, evalue))
+        return self._answer(event, error(ename, evalue), b"{}")
+
+    def abort(self, events: list[ClientSent]) -> list[Command]:
+        """Answer cells that will not run, and tell the true status."""
+        commands = [c for event in events for c in self.aborted(event)]
+        if events and self._execution_state() != "idle":
+            commands.append(ToAll(self.true_status(events[-1].at)))
+        return commands
+
+    def aborted(self, event: ClientSent) -> list[Command]:
+        """Answer a cell that will not run, as ipykernel answers what an error threw away.
+
+        Such a reply has no execution count, and there is no execute_input.
+        """
+        return self._answer(event, {"status": "aborted"}, ABORTED)
 
     def give_up(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
         """Answer a request that the kernel was sent and will not answer any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.message import Channel, ClientId, Message
+from proxy.message import Channel, ClientId, Message, MsgId
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -37,6 +37,13 @@ class ClientLeft(Event, frozen=True):
     """The last connection of a frontend closed."""
 
     client: ClientId
+
+
+class CancelRequested(Event, frozen=True):
+    """A client wants a cell that waits in the queue not to run."""
+
+    client: ClientId
+    msg_id: MsgId
 
 
 class Subscribed(Event, frozen=True):

@@ -57,14 +57,16 @@ TRANSITIONS: dict[tuple[State, Happening], State] = {
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens when the kernel's process ends on its own.
-
-    "restart": it is started again, up to ``restart_limit`` times in a row. "end": kmux ends as
-    well, since somebody else (the frontend whose kernelspec runs kmux) decides.
-    """
+    """What is done when a kernel or a client is gone."""
 
     on_death: Literal["restart", "end"] = "restart"
+    """When the kernel's process ends on its own, "restart": it is started again, up to
+    ``restart_limit`` times in a row. "end": kmux ends as well, since somebody else (the frontend
+    whose kernelspec runs kmux) decides."""
     restart_limit: int = RESTART_LIMIT
+    on_leave: Literal["keep", "drop"] = "keep"
+    """What becomes of the cells that wait when their client's connection is gone. One that has an
+    identity of its own may come back; the cells of one that cannot are dropped in any case."""
 
 
 class Lifecycle:

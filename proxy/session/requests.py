@@ -8,7 +8,8 @@ prefix alone serves for requests that were sent before kmux was restarted.
 A request is *answered* when its reply passed and *idled* when its idle passed; the two come on
 different sockets in either order. It is forgotten when both are there. Some requests are never
 answered (ipykernel: unknown types), some never idled (Deno: control), comm messages have no
-reply: those are kept, oldest first to go, up to ``MAX_RETIRED``. One that is neither stays.
+reply, and what kmux gave up may be answered late: those are kept, oldest first to go, up to
+``MAX_RETIRED``. One that is neither stays.
 
 Everything that changes this state is in this file.
 """
@@ -29,7 +30,7 @@ MAX_OPEN = 50_000
 class Request:
     """One request on its way. ``origin`` is its header; its content is not kept."""
 
-    __slots__ = ("answered", "channel", "client", "idled", "origin")
+    __slots__ = ("answered", "channel", "client", "given_up", "idled", "origin")
 
     def __init__(self, client: ClientId, channel: Channel, origin: Origin) -> None:
         self.client = client
@@ -37,6 +38,7 @@ class Request:
         self.origin = origin
         self.answered = False
         self.idled = False
+        self.given_up = False
 
     @property
     def expects_reply(self) -> bool:
@@ -84,10 +86,26 @@ class Requests:
         ours = [r for r in candidates if r.client == routing] or candidates
         return next((r for r in ours if not r.answered), ours[0])
 
+    def open_of(self, client: ClientId, msg_id: MsgId) -> Request | None:
+        """Find a client's request that has no reply."""
+        candidates = self._by_id.get(msg_id, ())
+        return next((r for r in candidates if r.client == client and not r.answered), None)
+
     def answered(self, request: Request) -> bool:
         """A reply to this request is about to be sent. Whether it is the first one."""
         if request.answered:
             return False
+        self._mark(request, answered=True)
+        return True
+
+    def give_up(self, request: Request) -> bool:
+        """kmux answers this request, which the kernel may still do. Whether it had no reply.
+
+        It is remembered, so that a late reply is nobody's.
+        """
+        if request.answered:
+            return False
+        request.given_up = True
         self._mark(request, answered=True)
         return True
 
@@ -118,12 +136,10 @@ class Requests:
         if was_open:
             self._open -= 1
             self._retired[request] = None
-            if request.answered and request.idled:
-                self._forget(request)
-            elif len(self._retired) > MAX_RETIRED:
-                self._forget(next(iter(self._retired)))
-        elif request.answered and request.idled:
+        if request.answered and request.idled and not request.given_up:
             self._forget(request)
+        elif len(self._retired) > MAX_RETIRED:
+            self._forget(next(iter(self._retired)))
 
     def _forget(self, request: Request) -> None:
         self._retired.pop(request, None)

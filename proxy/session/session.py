@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import Channel, ClientId, Message
+from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.session import events as ev
 from proxy.session.answers import Answers, error
 from proxy.session.commands import (
@@ -33,6 +33,8 @@ from proxy.session.composer import Composer
 from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.session.mailbox import RETRY_TIMER, Mailbox
+from proxy.session.queue import TIMER as QUEUE_TIMER
+from proxy.session.queue import Queue
 from proxy.session.requests import Request, Requests
 from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER, Startup
 from proxy.session.status import KernelStatus
@@ -68,6 +70,7 @@ class Session:
         self._voice = Composer(ident)
         self._own_voice = Composer(f"{ident}-kmux", "kmux")
         self._answers = Answers(self._voice, self.status, lambda: self.execution_state)
+        self.queue = Queue(self.requests, self._answers)
         self._interrupt_mode = "signal"
         self._owners: set[ClientId] = set()
         self._interrupts: dict[str, Request] = {}
@@ -77,6 +80,7 @@ class Session:
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._client_returned,
             ev.ClientLeft: self._client_left,
+            ev.CancelRequested: self._cancel_requested,
             ev.Subscribed: self._subscribed,
             ev.Undelivered: self._undelivered,
             ev.KernelSent: self._kernel_sent,
@@ -122,10 +126,9 @@ class Session:
 
     def _forward(self, event: ev.ClientSent) -> list[Command]:
         if self.lifecycle.state is State.READY:
-            if self.requests.full:
+            if self.queue.full:
                 return self._answers.refuse(event, *TOO_MANY)
-            self.requests.add(event.client, event.channel, event.message)
-            return [ToKernel(event.channel, event.client, event.message)]
+            return self.queue.submit(event)
         return self._hold(event)
 
     def _hold(self, event: ev.ClientSent) -> list[Command]:
@@ -149,6 +152,7 @@ class Session:
         if self.lifecycle.state is not State.READY:
             return self._answers.reply_to(event, {"status": "ok"})
         log = Log("kernel.interrupted", {"client": event.client, "by": self._interrupts_by})
+        self.queue.executions.interrupted(event.client)
         if self._interrupts_by == "signal":
             return [SignalKernel(), *self._answers.reply_to(event, {"status": "ok"}), log]
         request = self.requests.add(event.client, event.channel, event.message)
@@ -171,6 +175,7 @@ class Session:
             return [*answer, *self._refuse_held(), EndSession(shutdown.restart)]
         answer = self._answers.reply_to(event, reply)
         if not shutdown.restart:
+            answer += self.queue.drop(event.client)
             return [*answer, Log("client.detached", {"client": event.client})]
         log = Log("kernel.restart_requested", {"client": event.client})
         return [*answer, *self._restart(event.at), log]
@@ -183,8 +188,14 @@ class Session:
         return [*self.mailbox.deliver(client), *again]
 
     def _client_left(self, event: ev.ClientLeft) -> list[Command]:
-        self._owners.discard(event.client)
-        return []
+        client = event.client
+        self._owners.discard(client)
+        if self.lifecycle.policy.on_leave == "keep" and comes_back(client):
+            return []
+        return self.queue.drop(client)
+
+    def _cancel_requested(self, event: ev.CancelRequested) -> list[Command]:
+        return self.queue.cancel(event.client, event.msg_id)
 
     def _undelivered(self, event: ev.Undelivered) -> list[Command]:
         return self.mailbox.keep(event.client, event.channel, event.message)
@@ -207,11 +218,15 @@ class Session:
         if request is None:
             return self._unrequested(event)
         # Not all that comes here answers: Deno refuses a comm with a comm_close on shell.
-        if message.header.msg_type.endswith("_reply") and not self.requests.answered(request):
+        to_client = ToClient(request.client, request.channel, message)
+        if not message.header.msg_type.endswith("_reply"):
+            return [to_client] if request.client != KMUX else []
+        if not self.requests.answered(request):
             return []  # kmux had given up waiting for it
         if request.client == KMUX:
             return self._kernel_answered_kmux(message)
-        return [ToClient(request.client, request.channel, message)]
+        passes, commands = self.queue.replied(request, message)
+        return [to_client, *commands] if passes else commands
 
     def _kernel_published(self, message: Message) -> list[Command]:
         commands: list[Command] = [ToAll(message)]
@@ -220,6 +235,7 @@ class Session:
             idle = self.status.observe(message)
             if idle is not None:
                 self.requests.idled(idle)
+                commands += self.queue.idled(message)
                 if len(self.prompts) and (prompt := self.prompts.close(idle)) is not None:
                     self.mailbox.withdraw(prompt.msg_id)
         elif msg_type == "iopub_welcome":
@@ -306,6 +322,7 @@ class Session:
     def _interrupt_requested(self, event: ev.InterruptRequested) -> list[Command]:
         if self.lifecycle.state is not State.READY:
             return []
+        self.queue.executions.interrupted()
         if self._interrupts_by == "signal":
             return [SignalKernel()]
         return [self._ask_kernel(Channel.CONTROL, "interrupt_request", {}, event.at)]
@@ -320,6 +337,8 @@ class Session:
     def _timer_fired(self, event: ev.TimerFired) -> list[Command]:
         if event.key == RETRY_TIMER:
             return self.mailbox.retry()
+        if event.key == QUEUE_TIMER:
+            return self.queue.overdue(event.at)
         if event.key == PROVE_TIMER and self.lifecycle.state is State.STARTING:
             if self.startup.ask_again():
                 return self._prove() or self._ask_kernel_info(event.at)
@@ -363,6 +382,7 @@ class Session:
             passed_over |= self._owners
         waiting = [r for r in self.requests.waiting() if r.client not in passed_over]
         commands = self._answers.abandon(waiting, ename, evalue, at)
+        commands += self.queue.abandon(ename, evalue, passed_over)
         self._forget_kernel()
         return commands
 

@@ -5,6 +5,7 @@ A world is played step by step: at each step Hypothesis chooses among all that m
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
@@ -202,16 +203,25 @@ class World:
         return sent
 
     def check_order(self) -> None:
-        for client in self.plans:
+        for client, channel in itertools.product(self.plans, (Channel.SHELL, Channel.CONTROL)):
             forwarded = [
                 sent.raw_header
                 for sender, sent in self.sent
-                if sender == client and sent.msg_type not in ANSWERED_HERE
+                if (sender, channel_of(sent)) == (client, channel)
+                and sent.msg_type not in ANSWERED_HERE
             ]
             taken = [m.raw_header for taker, m in self.taken if taker == client]
             taken = [raw for raw in taken if raw in forwarded]  # interrupts by message
             position = {raw: at for at, raw in enumerate(forwarded)}
             assert [position[raw] for raw in taken] == sorted(position[raw] for raw in taken)
+
+    def aborted(self) -> set[bytes]:
+        """The cells that were answered as aborted."""
+        return {
+            got.raw_parent
+            for _, got in self.got
+            if as_json(got.raw_content).get("status") == "aborted"
+        }
 
     def check_rest(self) -> None:
         session = self.session
@@ -221,6 +231,8 @@ class World:
         assert session.status.busy_with is None
         assert len(session.mailbox) == 0
         assert len(session.prompts) == 0
+        assert len(session.queue.executions) == 0
+        assert list(session.queue.executions) == []
 
 
 def requests() -> st.SearchStrategy[list[list[Message]]]:
@@ -258,9 +270,11 @@ def test_each_request_is_answered_once_and_each_clients_order_is_kept(
     world.check_answers()
     world.check_order()
     world.check_rest()
+    leavers = {client for client, sent in world.sent if sent.msg_type == "shutdown_request"}
     for client, sent in world.sent:
         if sent.msg_type not in ANSWERED_HERE:
-            assert (client, sent) in world.taken, "and nothing is held back"
+            detached = sent.raw_header in world.aborted() and client in leavers
+            assert detached != ((client, sent) in world.taken), "and nothing is held back"
     for _, sent in world.sent:
         states = [
             as_json(said.raw_content)["execution_state"]

@@ -22,6 +22,7 @@ from tests.session.playbook import (
     play,
     question_of,
     says_status,
+    starts_timer,
     to_all,
     true_status,
     with_a_kernel,
@@ -51,7 +52,7 @@ def test_a_busy_kernels_is_given_at_once_and_the_true_status_after_it() -> None:
         answered(bob, asked, **kernel_info()), says_status("busy", running)
     )
     idle = status("idle", running)
-    playbook.when(kernel.publishes(idle)).expect(to_all(idle))
+    playbook.when(kernel.publishes(idle)).expect(to_all(idle), starts_timer("queue"))
 
 
 def test_content_and_metadata_are_the_kernels_byte_for_byte() -> None:

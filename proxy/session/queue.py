@@ -1,0 +1,117 @@
+"""What the execution queue makes the session say: sends, aborted replies, timers.
+
+``executions.py`` decides whose turn it is; here that becomes commands.
+"""
+
+from __future__ import annotations
+
+from proxy.message import Channel, ClientId, Message, MsgId
+from proxy.session.answers import Answers, error
+from proxy.session.commands import Command, Log, StartTimer, ToKernel
+from proxy.session.events import ClientSent
+from proxy.session.executions import LOST_SECONDS, Executions
+from proxy.session.requests import Request, Requests
+from proxy.session.shell_queue import End, Execution, Step
+
+TIMER = "queue"
+MAX_WAITING = 10_000
+
+
+class Queue:
+    """The way of a request to the kernel, and what its end sets going."""
+
+    def __init__(self, requests: Requests, answers: Answers) -> None:
+        self.executions = Executions()
+        self._requests = requests
+        self._answers = answers
+        self._watched: tuple[list[Execution], list[Execution]] = ([], [])
+        """Those that the timer finds when it runs out, and those that came since it was set."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no further request can be taken."""
+        return self._requests.full or len(self.executions) >= MAX_WAITING
+
+    def submit(self, event: ClientSent) -> list[Command]:
+        """A client's request: to the kernel, or behind what has its turn before."""
+        if event.channel is Channel.SHELL:
+            return self._send(self.executions.submit(event))
+        return self._send([event])
+
+    def replied(self, request: Request, reply: Message) -> tuple[bool, list[Command]]:
+        """The kernel answered. Returns whether its reply is to pass, and what follows it."""
+        if request.origin.header.msg_type != "execute_request":
+            return True, []
+        step = self.executions.replied(request.client, reply)
+        return not step.sent_again, self._carry_out(step)
+
+    def idled(self, idle: Message) -> list[Command]:
+        """The kernel is done with a request."""
+        return self._carry_out(self.executions.idled(idle))
+
+    def overdue(self, at: float) -> list[Command]:
+        """The timer ran out: what was watched when it was set has had its time."""
+        old, young = self._watched
+        self._watched = (young, [])
+        commands: list[Command] = [StartTimer(TIMER, LOST_SECONDS)] if young else []
+        for execution in old:
+            step = self.executions.overdue(execution)
+            if execution.end is End.LOST:
+                commands += self._lost(execution.event, at)
+            commands += self._carry_out(step)
+        return commands
+
+    def _lost(self, event: ClientSent, at: float) -> list[Command]:
+        request = self._requests.open_of(event.client, event.message.header.msg_id)
+        if request is None or not self._requests.give_up(request):
+            return []
+        content = error("ReplyLost", "the kernel is done with this cell and did not answer")
+        return self._answers.give_up(request, content, at)
+
+    def cancel(self, client: ClientId, msg_id: MsgId) -> list[Command]:
+        """A client wants a cell that waits not to run."""
+        return self._carry_out(self.executions.cancel(client, msg_id))
+
+    def drop(self, client: ClientId) -> list[Command]:
+        """A client left for good: what it had waiting does not run."""
+        step = self.executions.drop(client)
+        if not step.aborted:
+            return []
+        log = Log("queue.dropped", {"client": client, "cells": len(step.aborted)})
+        return [*self._answers.abort(_events(step.aborted)), *self._send(step.sent), log]
+
+    def abandon(self, ename: str, evalue: str, passed_over: set[ClientId]) -> list[Command]:
+        """The kernel is gone, and what waited for it is not for its successor."""
+        step = self.executions.abandon()
+        self._watched = ([], [])
+        commands: list[Command] = []
+        for execution in step.aborted:
+            if execution.event.client not in passed_over:
+                commands += self._answers.aborted(execution.event)
+        for event in step.sent:
+            if event.client not in passed_over:
+                commands += self._answers.refused(event, ename, evalue)
+        return commands
+
+    def _carry_out(self, step: Step) -> list[Command]:
+        commands = self._answers.abort(_events(step.aborted)) if step.aborted else []
+        commands += self._send(step.sent)
+        if step.watch is not None:
+            old, young = self._watched
+            if not old and not young:
+                old.append(step.watch)
+                commands.append(StartTimer(TIMER, LOST_SECONDS))
+            else:
+                young.append(step.watch)
+        return commands
+
+    def _send(self, events: list[ClientSent]) -> list[Command]:
+        commands: list[Command] = []
+        for event in events:
+            self._requests.add(event.client, event.channel, event.message)
+            commands.append(ToKernel(event.channel, event.client, event.message))
+        return commands
+
+
+def _events(executions: list[Execution]) -> list[ClientSent]:
+    return [execution.event for execution in executions]
