@@ -97,7 +97,8 @@ class ShellQueue:
         """What the kernel has. It may be complete and not idle yet: then the kernel may still be
         throwing cells away."""
         self.waiting: dict[ClientId, deque[Entry]] = {}
-        """By client, whose turn is next first. The first entry of each is an execution."""
+        """By client, who waits longest first. The first entry of each is an execution."""
+        self._last: ClientId | None = None
 
     def add(self, client: ClientId, entry: Entry) -> bool:
         """Queue an entry, if it must wait. Returns whether."""
@@ -113,18 +114,23 @@ class ShellQueue:
         """Send the next cell, if it is time, and what its client sent right behind it."""
         if self.running is not None or not self.waiting:
             return []
-        client = next((c for c, e in self.waiting.items() if _is_silent(e[0])), None)
-        if client is None:
-            client = next(iter(self.waiting))
+        client = self._next()
         entries = self.waiting.pop(client)
         execution = entries.popleft()
         assert isinstance(execution, Execution)
         execution.state = State.EXECUTING
         self.running = execution
+        self._last = client
         sent = [execution.event, *_others(entries)]
         if entries:
             self.waiting[client] = entries  # behind everybody else
         return sent
+
+    def _next(self) -> ClientId:
+        """Whose turn it is: who has a silent cell, or waits longest and had not the last turn."""
+        silent = (client for client, entries in self.waiting.items() if _is_silent(entries[0]))
+        others = (client for client in self.waiting if client != self._last)
+        return next(silent, None) or next(others, None) or next(iter(self.waiting))
 
     def abort(self, client: ClientId) -> Step:
         """Take all cells of a client out. What else it sent goes to the kernel."""

@@ -56,7 +56,7 @@ def test_one_cell_at_a_time_and_each_client_has_its_turn() -> None:
     while sent:
         order += sent
         sent = executions.replied(sent[0].client, answer(sent[0])).sent
-    assert order == [a[0], a[1], b, c, a[2]]
+    assert order == [a[0], b, a[1], c, a[2]]
     assert len(executions) == 0
 
 
