@@ -14,7 +14,7 @@ from typing import Any
 
 import zmq
 
-from bench import burst, fanout, idle, micro, roundtrip
+from bench import burst, fanout, idle, micro, queue, roundtrip
 from bench.effort import FULL, QUICK, Effort
 from bench.errors import BenchError
 from bench.report import Result, machine_facts
@@ -24,6 +24,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "micro": micro.micro,
     "roundtrip-synthetic": roundtrip.synthetic,
     "roundtrip-ipykernel": roundtrip.ipykernel,
+    "queue": queue.queue,
     "burst-synthetic": burst.synthetic,
     "burst-ipykernel": burst.ipykernel,
     "fanout": fanout.fanout,

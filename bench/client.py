@@ -169,6 +169,23 @@ class Client:
             raise BenchError(f"{code!r} gave no result")
         return Execution(first_output, now - start)
 
+    def cells_at_once(self, code: str, count: int) -> float:
+        """Send this many cells at once. Returns the seconds until the last one is idle."""
+        content = execute_content(code)
+        requests = [self.author.message("execute_request", content) for _ in range(count)]
+        start = time.perf_counter()
+        last = b""
+        for request in requests:
+            last = self.send(request)
+        while True:
+            message = receive_message(self._iopub)
+            if last in message[1 + PARENT] and is_idle(message[-1]):
+                break
+        took = time.perf_counter() - start
+        for request in requests:
+            self.finish(messages.id_of(request[HEADER]))
+        return took
+
     def prepare_burst(self, count: int) -> list[bytes]:
         """Have the synthetic kernel build a burst. Returns the request that sets it off."""
         trigger = self.author.message("execute_request", execute_content('{"do": "burst"}'))

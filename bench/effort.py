@@ -13,6 +13,8 @@ class Effort:
     round_trips: int
     cell_rounds: int
     cells: int
+    queue_rounds: int
+    queue_cells: int
     burst_rounds: int
     burst_messages: int
     cell_burst_rounds: int
@@ -30,6 +32,8 @@ FULL = Effort(
     round_trips=400,
     cell_rounds=5,
     cells=60,
+    queue_rounds=15,
+    queue_cells=100,
     burst_rounds=7,
     burst_messages=100_000,
     cell_burst_rounds=5,
@@ -48,6 +52,8 @@ QUICK = Effort(
     round_trips=200,
     cell_rounds=2,
     cells=15,
+    queue_rounds=3,
+    queue_cells=100,
     burst_rounds=1,
     burst_messages=20_000,
     cell_burst_rounds=1,
