@@ -48,13 +48,16 @@ class Answers:
     def reply_to(
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"
     ) -> list[Command]:
-        """Answer a request that the kernel never saw: busy, reply, idle, and the true status."""
-        commands = self._answer(event, content, metadata)
+        """Answer a request that the kernel never saw, and tell the true status after it."""
+        commands = self.replied(event, content, metadata)
         if self._execution_state() != "idle":
             commands.append(ToAll(self.true_status(event.at)))
         return commands
 
-    def _answer(self, event: ClientSent, content: Content, metadata: bytes) -> list[Command]:
+    def replied(
+        self, event: ClientSent, content: Content, metadata: bytes = b"{}"
+    ) -> list[Command]:
+        """Answer a request that the kernel never saw: busy, reply, idle."""
         at, origin = event.at, event.message.origin
         answer = self._voice.message(
             reply_type(origin), content, at, parent=origin, metadata=metadata
@@ -76,7 +79,7 @@ class Answers:
         """Answer with an error; what expects no answer is only logged."""
         if not event.message.header.msg_type.endswith("_request"):
             return [Log("message.refused", {"client": event.client, "why": evalue}, "warning")]
-        return self._answer(event, error(ename, evalue), b"{}")
+        return self.replied(event, error(ename, evalue))
 
     def abort(self, events: list[ClientSent]) -> list[Command]:
         """Answer cells that will not run, and tell the true status."""
@@ -90,7 +93,7 @@ class Answers:
 
         Such a reply has no execution count, and there is no execute_input.
         """
-        return self._answer(event, {"status": "aborted"}, ABORTED)
+        return self.replied(event, {"status": "aborted"}, ABORTED)
 
     def give_up(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
         """Answer a request that the kernel was sent and will not answer any more."""

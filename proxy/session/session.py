@@ -30,12 +30,13 @@ from proxy.session.commands import (
     ToSubscriber,
 )
 from proxy.session.composer import Composer
+from proxy.session.interrupts import HOLD_SECONDS, REPLY_SECONDS, Interrupts
 from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.session.mailbox import RETRY_TIMER, Mailbox
 from proxy.session.queue import TIMER as QUEUE_TIMER
 from proxy.session.queue import Queue
-from proxy.session.requests import Request, Requests
+from proxy.session.requests import Requests
 from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER, Startup
 from proxy.session.status import KernelStatus
 from proxy.session.stdin import Prompts
@@ -43,9 +44,7 @@ from proxy.session.stdin import Prompts
 KMUX = ClientId((b"kmux",))
 """Who asks what kmux itself asks of the kernel."""
 
-INTERRUPT_REPLY_SECONDS = 5.0
-"""Some kernels answer nothing on control; their askers get an answer after this time."""
-
+INTERRUPT_REPLY = {"status": "ok"}
 TOO_MANY = ("TooManyRequests", "too many requests wait for the kernel already; try again later")
 
 
@@ -71,11 +70,8 @@ class Session:
         self._own_voice = Composer(f"{ident}-kmux", "kmux")
         self._answers = Answers(self._voice, self.status, lambda: self.execution_state)
         self.queue = Queue(self.requests, self._answers)
-        self._interrupt_mode = "signal"
+        self.interrupts = Interrupts()
         self._owners: set[ClientId] = set()
-        self._interrupts: dict[str, Request] = {}
-        """Sent on as messages and perhaps not answered yet, by the timer that ends the wait."""
-        self._interrupts_count = 0
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._client_returned,
@@ -149,31 +145,37 @@ class Session:
         return self._answers.reply_to(event, info.content, info.metadata)
 
     def _interrupt_for_client(self, event: ev.ClientSent) -> list[Command]:
+        running = self.queue.executions.running()
+        if running is None or running.event.client == event.client:
+            return self._interrupt_now(event)
+        return [StartTimer(self.interrupts.hold(event, running), HOLD_SECONDS)]
+
+    def _interrupt_now(self, event: ev.ClientSent) -> list[Command]:
         if self.lifecycle.state is not State.READY:
-            return self._answers.reply_to(event, {"status": "ok"})
+            return self._answers.reply_to(event, INTERRUPT_REPLY)
         log = Log("kernel.interrupted", {"client": event.client, "by": self._interrupts_by})
         self.queue.executions.interrupted(event.client)
         if self._interrupts_by == "signal":
-            return [SignalKernel(), *self._answers.reply_to(event, {"status": "ok"}), log]
+            return [SignalKernel(), *self._answers.reply_to(event, INTERRUPT_REPLY), log]
         request = self.requests.add(event.client, event.channel, event.message)
-        self._interrupts_count += 1
-        timer = f"interrupt {self._interrupts_count}"
-        self._interrupts[timer] = request
         return [
             ToKernel(event.channel, event.client, event.message),
-            StartTimer(timer, INTERRUPT_REPLY_SECONDS),
+            StartTimer(self.interrupts.sent(request), REPLY_SECONDS),
             log,
         ]
 
     def _shutdown_for_client(self, event: ev.ClientSent) -> list[Command]:
         shutdown = event.message.content_as(_shutdown_decoder) or _Shutdown()
         reply = {"status": "ok", "restart": shutdown.restart}
+        answer: list[Command] = []
+        for interrupt in self.interrupts.withdraw(event.client):
+            answer += self._answers.reply_to(interrupt, INTERRUPT_REPLY)
         if event.client in self._owners:
             ready = self.lifecycle.state is State.READY
-            answer = self._forward(event) if ready else self._answers.reply_to(event, reply)
+            answer += self._forward(event) if ready else self._answers.reply_to(event, reply)
             self.lifecycle.happen("end")
             return [*answer, *self._refuse_held(), EndSession(shutdown.restart)]
-        answer = self._answers.reply_to(event, reply)
+        answer += self._answers.reply_to(event, reply)
         if not shutdown.restart:
             answer += self.queue.drop(event.client)
             return [*answer, Log("client.detached", {"client": event.client})]
@@ -274,7 +276,7 @@ class Session:
         again = self.lifecycle.state is State.STARTING  # the last one found its ports taken
         if not self.lifecycle.happen("launched") and not again:
             return []
-        self._interrupt_mode = event.interrupt_mode
+        self.interrupts.mode = event.interrupt_mode
         self.startup.begin()
         self._forget_kernel()
         return [self._answers.publish("starting", event.at), *self._ask_kernel_info(event.at)]
@@ -343,7 +345,13 @@ class Session:
             if self.startup.ask_again():
                 return self._prove() or self._ask_kernel_info(event.at)
             return [StartTimer(PROVE_TIMER, PROVE_SECONDS)]
-        request = self._interrupts.pop(event.key, None)
+        if (held := self.interrupts.release(event.key)) is not None:
+            interrupt, target = held
+            interrupt = msgspec.structs.replace(interrupt, at=event.at)
+            if target is self.queue.executions.running():
+                return self._interrupt_now(interrupt)
+            return self._answers.reply_to(interrupt, INTERRUPT_REPLY)
+        request = self.interrupts.overdue(event.key)
         if request is None or not self.requests.answered(request):
             return []
         content = error("InterruptUnanswered", "the kernel did not answer the interrupt")
@@ -351,7 +359,7 @@ class Session:
 
     @property
     def _interrupts_by(self) -> str:
-        by_message = self._interrupt_mode == "message" or self.kernel_info.interrupts_by_message
+        by_message = self.interrupts.mode == "message" or self.kernel_info.interrupts_by_message
         return "message" if by_message else "signal"
 
     @property
@@ -383,13 +391,15 @@ class Session:
         waiting = [r for r in self.requests.waiting() if r.client not in passed_over]
         commands = self._answers.abandon(waiting, ename, evalue, at)
         commands += self.queue.abandon(ename, evalue, passed_over)
+        for interrupt in self.interrupts.clear():
+            commands += self._answers.replied(interrupt, INTERRUPT_REPLY)
         self._forget_kernel()
         return commands
 
     def _forget_kernel(self) -> None:
         self.requests.clear()
         self.status.reset()
-        self._interrupts.clear()
+        self.interrupts.clear()
         for prompt in self.prompts.close_all():
             self.mailbox.withdraw(prompt.msg_id)
 

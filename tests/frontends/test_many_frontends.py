@@ -83,3 +83,22 @@ def test_three_clients_on_other_kernels(workplace: Workplace, kernel: str) -> No
             for client, cell in zip(clients[1:], cells, strict=True):
                 assert client.reply(cell)["content"]["status"] == "ok"
                 assert client.hear_stream(cell).strip() == str(round_)
+
+
+def test_a_frontend_that_interrupts_and_shuts_down_hits_nobody(workplace: Workplace) -> None:
+    """JupyterLab does both, 0 to 8 ms apart, for "Shut Down Kernel" (4.6)."""
+    with workplace.run() as kmux:
+        alice, bob = kmux.client(), kmux.client()
+        cell = alice.execute(
+            "print('begun', flush=True); import time; time.sleep(1); print('undisturbed')"
+        )
+        assert alice.hear_stream(cell) == "begun\n"
+        for msg_type, content in (
+            ("interrupt_request", {}),
+            ("shutdown_request", {"restart": False}),
+        ):
+            bob.control_channel.send(bob.session.msg(msg_type, content))
+        assert alice.finish(cell)["status"] == "ok"
+        assert alice.text().endswith("undisturbed\n")
+        assert kmux.events("client.detached")
+        assert not kmux.events("kernel.interrupted")

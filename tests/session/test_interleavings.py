@@ -20,6 +20,7 @@ from proxy.message import Channel, ClientId, Message
 from proxy.session.commands import (
     Command,
     RestartKernel,
+    StartTimer,
     ToAll,
     ToClient,
     ToKernel,
@@ -89,6 +90,7 @@ class World:
         self.published: list[Message] = []
         self.taken: list[tuple[ClientId, Message]] = []
         self.away: set[ClientId] = set()
+        self.timers: list[str] = []
         self.plans = {
             ClientId((b"zmq", b"client %d" % number)): deque(plan)
             for number, plan in enumerate(plans)
@@ -114,6 +116,8 @@ class World:
             self.kernel.take(command)
             if command.routing != KMUX:
                 self.taken.append((ClientId(tuple(command.routing)), command.message))
+        elif isinstance(command, StartTimer) and command.key.startswith("interrupt "):
+            self.timers.append(command.key)
         elif isinstance(command, RestartKernel):
             self.dying, self.kernel = self.kernel, None
 
@@ -126,6 +130,8 @@ class World:
             possible += [partial(self.hear, queue) for queue in speaker.saying.values() if queue]
         if self.kernel is None and not self.session.ended:
             possible.append(self.launch)
+        if self.timers:
+            possible.append(self.fire)
         return possible
 
     def misfortunes(self) -> list[Callable[[], None]]:
@@ -144,6 +150,9 @@ class World:
         self.sent.append((client, sent))
         channel = channel_of(sent)
         self.happen(ClientSent(at=0, client=client, channel=channel, message=sent))
+
+    def fire(self) -> None:
+        self.happen(TimerFired(at=0, key=self.timers.pop(0)))
 
     def launch(self) -> None:
         self.dying = None
