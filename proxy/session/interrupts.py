@@ -36,7 +36,7 @@ class Interrupts:
         self._count = 0
 
     def hold(self, event: ClientSent, target: Execution) -> str:
-        """Keep one back that is meant for a cell. Returns the key of a timer of ``HOLD_SECONDS``."""
+        """Keep one back, meant for a cell. Returns the key of a timer of ``HOLD_SECONDS``."""
         key = self._new_key()
         self._held[key] = (event, target)
         return key
