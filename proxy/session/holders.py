@@ -1,0 +1,101 @@
+"""Who holds a comm, and so whose comm_close the kernel is to hear.
+
+Theory: a frontend that does not know a comm's target answers comm_open with comm_close, as the
+protocol tells it to ("Opening a Comm"): qtconsole does so for every widget. The kernel then
+forgets the comm, tells nobody, and the widget is dead for all (jupyter_client#263, qtconsole#374).
+So a comm_close detaches its sender, and the kernel hears of it
+
+* from the client that opened the comm,
+* from the last client that holds it. A client holds a comm that it was shown (it was attached when
+  the comm was opened) or that it used (it sent on it, or asked for its state), until it closes it
+  or leaves.
+
+A close that follows the opening within ``REFLEX_SECONDS``, from a client that never used the
+comm, is no wish of a person but such an answer: it never counts.
+
+Everything that changes this state is in this file.
+"""
+
+from __future__ import annotations
+
+from proxy.message import ClientId
+
+REFLEX_SECONDS = 2.0
+
+
+class _Held:
+    """One comm's clients."""
+
+    __slots__ = ("at", "closed_by", "opener", "used_by")
+
+    def __init__(self, opener: ClientId | None, at: float) -> None:
+        self.opener = opener
+        self.at = at
+        self.used_by: set[ClientId] = set() if opener is None else {opener}
+        self.closed_by: set[ClientId] = set()
+
+
+class Holders:
+    """The clients that are attached, and the comms that they hold."""
+
+    def __init__(self) -> None:
+        self._attached: dict[ClientId, float] = {}
+        self._comms: dict[str, _Held] = {}
+
+    def __len__(self) -> int:
+        return len(self._comms)
+
+    def attached(self, client: ClientId, at: float) -> None:
+        """A client is there. One that comes back holds what it held."""
+        self._attached.setdefault(client, at)
+
+    def left(self, client: ClientId) -> list[str]:
+        """A client is gone for good. Returns the comms that it opened and nobody else holds."""
+        self._attached.pop(client, None)
+        orphans = []
+        for comm_id, held in self._comms.items():
+            held.used_by.discard(client)
+            held.closed_by.discard(client)
+            if held.opener == client and not self._is_held(held):
+                orphans.append(comm_id)
+        return orphans
+
+    def opened(self, comm_id: str, opener: ClientId | None, at: float) -> None:
+        """A comm was opened, by a client or (None) by the kernel; all that are attached see it."""
+        self._comms[comm_id] = _Held(opener, at)
+
+    def used(self, comm_id: str, client: ClientId) -> None:
+        """A client sent on a comm, or asked for its state."""
+        held = self._comms.get(comm_id)
+        if held is not None:
+            held.used_by.add(client)
+            held.closed_by.discard(client)
+
+    def closes(self, comm_id: str, client: ClientId, at: float) -> bool:
+        """A client closes a comm. Returns whether the kernel is to hear of it."""
+        held = self._comms.get(comm_id)
+        if held is None:
+            return True  # whatever it is, the kernel knows
+        used = client in held.used_by
+        seen = max(held.at, self._attached.get(client, at))
+        held.used_by.discard(client)
+        held.closed_by.add(client)
+        if client == held.opener:
+            return True
+        if not used and at - seen < REFLEX_SECONDS:
+            return False
+        return not self._is_held(held)
+
+    def closed(self, comm_id: str) -> None:
+        """The kernel's end of a comm is gone."""
+        self._comms.pop(comm_id, None)
+
+    def clear(self) -> None:
+        """The kernel is gone, and its ends of all comms. Clients stay."""
+        self._comms.clear()
+
+    def _is_held(self, held: _Held) -> bool:
+        return bool(held.used_by) or any(
+            since <= held.at and client not in held.closed_by
+            for client, since in self._attached.items()
+        )
