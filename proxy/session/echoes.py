@@ -1,0 +1,72 @@
+"""What frontends did to widgets and the kernel did not repeat.
+
+Theory: ipywidgets 8 repeats a frontend's update to all (``echo_update``), so that they agree. It
+can be switched off (``JUPYTER_WIDGETS_ECHO=0``), ipywidgets 7 does not do it, nor do some traits
+(an upload's bytes). The kernel's state then changed and nobody but the sender knows: the ledger
+must learn it, and the other frontends, where the kernel repeats nothing at all. An update is
+settled when its idle comes; one in the middle of an async cell has none (ipykernel 7.4), so there
+is a deadline as well.
+
+Everything that changes this state is in this file.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.message import ClientId, Message, MsgId
+from proxy.session.comms import CommMessage, Fields
+
+MAX_PENDING = 1000
+"""Updates that wait for their idle; the oldest count as settled."""
+
+
+class Update(msgspec.Struct):
+    """A frontend's update of a widget."""
+
+    client: ClientId
+    message: Message
+    comm_id: str
+    fields: Fields
+    """What the kernel has not repeated."""
+
+
+class Echoes:
+    """The updates that the kernel has and is not done with."""
+
+    def __init__(self) -> None:
+        self.kernel_echoes = False
+        """Whether this kernel repeats updates: what it does not, it keeps back on purpose."""
+        self._pending: dict[MsgId, Update] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def sent(self, client: ClientId, message: Message, content: CommMessage) -> Update | None:
+        """A frontend's comm_msg goes to the kernel. Returns one that has waited for too long."""
+        if content.method != "update" or not content.fields:
+            return None
+        update = Update(client, message, content.comm_id, dict(content.fields))
+        self._pending[message.msg_id] = update
+        if len(self._pending) > MAX_PENDING:
+            oldest = self._pending.pop(next(iter(self._pending)))
+            return oldest if oldest.fields else None
+        return None
+
+    def heard(self, message: Message, content: CommMessage) -> None:
+        """The kernel published a comm_msg."""
+        self.kernel_echoes |= content.method == "echo_update"
+        update = self._pending.get(message.parent.msg_id) if message.parent else None
+        if update is not None and update.comm_id == content.comm_id and content.fields:
+            for key in content.fields:
+                update.fields.pop(key, None)
+
+    def settled(self, msg_id: MsgId) -> Update | None:
+        """The kernel is done with an update. Returns it where something was not repeated."""
+        update = self._pending.pop(msg_id, None)
+        return update if update is not None and update.fields else None
+
+    def clear(self) -> None:
+        """The kernel is gone; the next one may be another."""
+        self._pending.clear()
+        self.kernel_echoes = False
