@@ -16,6 +16,7 @@ EVENTS = frozenset(
         "client.detached",
         "client.left",
         "client.subscribed",
+        "comm.close_withheld",
         "frames.rejected",
         "internal.error",
         "kernel.died",

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from proxy.message import Message
+import msgspec
+
+from proxy.message import Message, Part
 from proxy.session.commands import Command, Log, ToAll, ToClient
 from proxy.session.composer import Composer
 from proxy.session.events import ClientSent
@@ -67,6 +69,22 @@ class Answers:
             ToClient(event.client, event.channel, answer),
             ToAll(self._voice.status("idle", at, origin)),
         ]
+
+    def published(self, event: ClientSent, said: list[Message]) -> list[Command]:
+        """Publish what a kernel would while it takes up a message that has no reply."""
+        at, origin = event.at, event.message.origin
+        states = [self._voice.status(state, at, origin) for state in ("busy", "idle")]
+        commands: list[Command] = [ToAll(m) for m in (states[0], *said, states[1])]
+        if self._execution_state() != "idle":
+            commands.append(ToAll(self.true_status(at)))
+        return commands
+
+    def comm(
+        self, msg_type: str, event: ClientSent, content: Content, buffers: tuple[Part, ...] = ()
+    ) -> Message:
+        """Make a comm message that follows from a frontend's."""
+        made = self._voice.message(msg_type, content, event.at, parent=event.message.origin)
+        return msgspec.structs.replace(made, buffers=buffers)
 
     def refuse(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
         """Answer with an error, and tell the true status; what expects no answer is only logged."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.message import ClientId, Message, MsgId
+from proxy.message import Message, MsgId
 from proxy.session.comms import CommMessage, Fields
+from proxy.session.events import ClientSent
 
 MAX_PENDING = 1000
 """Updates that wait for their idle; the oldest count as settled."""
@@ -24,8 +25,7 @@ MAX_PENDING = 1000
 class Update(msgspec.Struct):
     """A frontend's update of a widget."""
 
-    client: ClientId
-    message: Message
+    event: ClientSent
     comm_id: str
     fields: Fields
     """What the kernel has not repeated."""
@@ -42,12 +42,12 @@ class Echoes:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def sent(self, client: ClientId, message: Message, content: CommMessage) -> Update | None:
+    def sent(self, event: ClientSent, content: CommMessage) -> Update | None:
         """A frontend's comm_msg goes to the kernel. Returns one that has waited for too long."""
         if content.method != "update" or not content.fields:
             return None
-        update = Update(client, message, content.comm_id, dict(content.fields))
-        self._pending[message.msg_id] = update
+        update = Update(event, content.comm_id, dict(content.fields))
+        self._pending[event.message.msg_id] = update
         if len(self._pending) > MAX_PENDING:
             oldest = self._pending.pop(next(iter(self._pending)))
             return oldest if oldest.fields else None

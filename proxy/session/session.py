@@ -17,6 +17,7 @@ import msgspec
 from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.session import events as ev
 from proxy.session.answers import Answers, error
+from proxy.session.comm_desk import COMM_TYPES, CommDesk
 from proxy.session.commands import (
     Command,
     EndSession,
@@ -71,6 +72,7 @@ class Session:
         self._answers = Answers(self._voice, self.status, lambda: self.execution_state)
         self.queue = Queue(self.requests, self._answers)
         self.interrupts = Interrupts()
+        self.desk = CommDesk(self._answers)
         self._owners: set[ClientId] = set()
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
             ev.ClientSent: self._client_sent,
@@ -91,6 +93,8 @@ class Session:
             "kernel_info_request": self._answer_kernel_info,
             "interrupt_request": self._interrupt_for_client,
             "shutdown_request": self._shutdown_for_client,
+            "comm_info_request": self._answer_comm_info,
+            **dict.fromkeys(COMM_TYPES, self._comm_for_client),
         }
 
     @property
@@ -144,6 +148,17 @@ class Session:
             return self._hold(event)
         return self._answers.reply_to(event, info.content, info.metadata)
 
+    def _answer_comm_info(self, event: ev.ClientSent) -> list[Command]:
+        ready = self.lifecycle.state is State.READY
+        return self.desk.info(event) if ready else self._hold(event)
+
+    def _comm_for_client(self, event: ev.ClientSent) -> list[Command]:
+        if self.lifecycle.state is not State.READY:
+            return self._hold(event)
+        busy = self.status.busy_with is not None
+        forward, commands = self.desk.client_sent(event, busy=busy)
+        return [*self._forward(event), *commands] if forward else commands
+
     def _interrupt_for_client(self, event: ev.ClientSent) -> list[Command]:
         running = self.queue.executions.running()
         if running is None or running.event.client == event.client:
@@ -186,6 +201,8 @@ class Session:
         client = event.client
         if event.owner:
             self._owners.add(client)
+        if comes_back(client):
+            self.desk.holders.attached(client, event.at)
         again = self.prompts.ask_again(client, partial(self.mailbox.holds, client))
         return [*self.mailbox.deliver(client), *again]
 
@@ -213,7 +230,7 @@ class Session:
     def _kernel_sent(self, event: ev.KernelSent) -> list[Command]:
         message = event.message
         if event.channel is Channel.IOPUB:
-            return self._kernel_published(message)
+            return self._kernel_published(message, event.at)
         if event.channel is Channel.STDIN:
             return self._kernel_prompted(event)
         request = self.requests.of(message, event.routing)
@@ -221,6 +238,8 @@ class Session:
             return self._unrequested(event)
         # Not all that comes here answers: Deno refuses a comm with a comm_close on shell.
         to_client = ToClient(request.client, request.channel, message)
+        if message.header.msg_type in COMM_TYPES:
+            self.desk.kernel_sent(message, event.at)
         if not message.header.msg_type.endswith("_reply"):
             return [to_client] if request.client != KMUX else []
         if not self.requests.answered(request):
@@ -230,7 +249,7 @@ class Session:
         passes, commands = self.queue.replied(request, message)
         return [to_client, *commands] if passes else commands
 
-    def _kernel_published(self, message: Message) -> list[Command]:
+    def _kernel_published(self, message: Message, at: float) -> list[Command]:
         commands: list[Command] = [ToAll(message)]
         msg_type = message.header.msg_type
         if msg_type == "status":
@@ -238,8 +257,11 @@ class Session:
             if idle is not None:
                 self.requests.idled(idle)
                 commands += self.queue.idled(message)
+                commands += self.desk.idled(idle, at)
                 if len(self.prompts) and (prompt := self.prompts.close(idle)) is not None:
                     self.mailbox.withdraw(prompt.msg_id)
+        elif msg_type in COMM_TYPES:
+            self.desk.kernel_sent(message, at)
         elif msg_type == "iopub_welcome":
             commands.clear()  # meant for kmux's own subscription
         if not self.startup.heard:
@@ -400,6 +422,7 @@ class Session:
         self.requests.clear()
         self.status.reset()
         self.interrupts.clear()
+        self.desk.clear()
         for prompt in self.prompts.close_all():
             self.mailbox.withdraw(prompt.msg_id)
 

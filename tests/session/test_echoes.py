@@ -6,13 +6,18 @@ from typing import Any
 
 import pytest
 
-from proxy.message import ClientId, Message, MsgId
+from proxy.message import Channel, ClientId, Message, MsgId
 from proxy.session import echoes as module
 from proxy.session.comms import CommMessage, read
 from proxy.session.echoes import Echoes
+from proxy.session.events import ClientSent
 from tests.messages import message
 
 ALICE = ClientId((b"zmq", b"alice"))
+
+
+def moves(said: Message) -> ClientSent:
+    return ClientSent(at=0, client=ALICE, channel=Channel.SHELL, message=said)
 
 
 def update(
@@ -27,7 +32,7 @@ def update(
 
 def sent(echoes: Echoes, state: dict[str, Any]) -> Message:
     said, content = update(state)
-    assert echoes.sent(ALICE, said, content) is None
+    assert echoes.sent(moves(said), content) is None
     return said
 
 
@@ -69,7 +74,7 @@ def test_requests_and_custom_messages_are_none() -> None:
         said = message("comm_msg", {"comm_id": "1", "data": data})
         content = read(said)
         assert content is not None
-        assert echoes.sent(ALICE, said, content) is None
+        assert echoes.sent(moves(said), content) is None
     assert len(echoes) == 0
     assert echoes.settled(MsgId("unknown")) is None
 
@@ -80,8 +85,8 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     first = sent(echoes, {"value": 1})
     sent(echoes, {"value": 2})
     said, content = update({"value": 3})
-    overdue = echoes.sent(ALICE, said, content)
+    overdue = echoes.sent(moves(said), content)
     assert overdue is not None
-    assert overdue.message is first
+    assert overdue.event.message is first
     echoes.clear()
     assert len(echoes) == 0

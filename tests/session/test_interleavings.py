@@ -43,8 +43,13 @@ from proxy.session.session import KMUX, Session
 from tests.messages import as_json, message, reply, status
 from tests.session.playbook import channel_of, kernel_info
 
-FORWARDED = ("execute_request", "complete_request", "comm_info_request", "debug_request")
-ANSWERED_HERE = ("kernel_info_request", "interrupt_request", "shutdown_request")
+FORWARDED = ("execute_request", "complete_request", "history_request", "debug_request")
+ANSWERED_HERE = (
+    "kernel_info_request",
+    "comm_info_request",
+    "interrupt_request",
+    "shutdown_request",
+)
 
 
 class ScriptedKernel:

@@ -93,7 +93,7 @@ def test_with_the_prefix_given_back_equal_msg_ids_may_be_answered_in_any_order()
 @pytest.mark.parametrize("echoes", [True, False], ids=["echo", "no echo"])
 def test_a_reply_of_a_wrong_type_goes_to_who_asked(echoes: bool) -> None:
     """tslab answers comm_info_request with complete_reply."""
-    asked = request("comm_info")
+    asked = request("history")
     wrong = reply(asked, "complete_reply", matches=[])
     with_a_kernel().when(alice.sends(asked)).when(
         kernel.answers(alice, wrong, echoes=echoes)
