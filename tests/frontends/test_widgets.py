@@ -124,7 +124,7 @@ def test_late_joiners_of_a_busy_kernel_get_what_the_kernel_would_say(workplace: 
     with workplace.run() as kmux:
         alice = kmux.client()
         alice.run(MODELS)
-        cell = alice.execute("print('begun', flush=True); time.sleep(4)")
+        cell = alice.execute("print('begun', flush=True); time.sleep(8)")
         assert alice.hear_stream(cell) == "begun\n"
         late = [kmux.client(), kmux.client()]
         answers = [ask_for_states(client) for client in late]
@@ -137,7 +137,7 @@ def test_late_joiners_of_a_busy_kernel_get_what_the_kernel_would_say(workplace: 
             assert _comparable(states) == _comparable(wanted)
         for info in infos:
             assert set(info["content"]["comms"]) == set(wanted)
-        assert max(took for _, took in answers) < 1, "the cell takes four seconds"
+        assert max(took for _, took in answers) < 4, "the cell takes eight seconds"
 
 
 def _comparable(states: dict[str, Any]) -> Any:
