@@ -51,10 +51,13 @@ class Answers:
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"
     ) -> list[Command]:
         """Answer a request that the kernel never saw, and tell the true status after it."""
-        commands = self.replied(event, content, metadata)
-        if self._execution_state() != "idle":
-            commands.append(ToAll(self.true_status(event.at)))
-        return commands
+        return self._and_true_status(self.replied(event, content, metadata), event.at)
+
+    def _and_true_status(self, commands: list[Command], at: float) -> list[Command]:
+        """Tell the true status after a made-up pair, where that is another one."""
+        if self._execution_state() == "idle":
+            return commands
+        return [*commands, ToAll(self.true_status(at))]
 
     def replied(
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"
@@ -74,10 +77,7 @@ class Answers:
         """Publish what a kernel would while it takes up a message that has no reply."""
         at, origin = event.at, event.message.origin
         states = [self._voice.status(state, at, origin) for state in ("busy", "idle")]
-        commands: list[Command] = [ToAll(m) for m in (states[0], *said, states[1])]
-        if self._execution_state() != "idle":
-            commands.append(ToAll(self.true_status(at)))
-        return commands
+        return self._and_true_status([ToAll(m) for m in (states[0], *said, states[1])], at)
 
     def comm(
         self, msg_type: str, event: ClientSent, content: Content, buffers: tuple[Part, ...] = ()
@@ -89,9 +89,7 @@ class Answers:
     def refuse(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
         """Answer with an error, and tell the true status; what expects no answer is only logged."""
         commands = self.refused(event, ename, evalue)
-        if len(commands) > 1 and self._execution_state() != "idle":
-            commands.append(ToAll(self.true_status(event.at)))
-        return commands
+        return self._and_true_status(commands, event.at) if len(commands) > 1 else commands
 
     def refused(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
         """Answer with an error; what expects no answer is only logged."""
@@ -102,9 +100,7 @@ class Answers:
     def abort(self, events: list[ClientSent]) -> list[Command]:
         """Answer cells that will not run, and tell the true status."""
         commands = [c for event in events for c in self.aborted(event)]
-        if events and self._execution_state() != "idle":
-            commands.append(ToAll(self.true_status(events[-1].at)))
-        return commands
+        return self._and_true_status(commands, events[-1].at) if events else []
 
     def aborted(self, event: ClientSent) -> list[Command]:
         """Answer a cell that will not run, as ipykernel answers what an error threw away.

@@ -52,11 +52,10 @@ class Executions:
 
     def __init__(self) -> None:
         self._shells: dict[str | None, ShellQueue] = {}
-        self._count = 0
 
     def __len__(self) -> int:
         """How many messages wait."""
-        return self._count
+        return sum(len(e) for shell in self._shells.values() for e in shell.waiting.values())
 
     def __iter__(self) -> Iterator[Execution]:
         """What runs and what waits, by client, in no order between clients."""
@@ -72,6 +71,10 @@ class Executions:
         execution = shell.running if shell is not None else None
         return execution if execution and execution.state is State.EXECUTING else None
 
+    def waiting(self, client: ClientId) -> int:
+        """How many messages of a client wait."""
+        return sum(len(shell.waiting.get(client, ())) for shell in self._shells.values())
+
     def submit(self, event: ClientSent) -> list[ClientSent]:
         """A client's message on shell. Returns what goes to the kernel now."""
         header = event.message.header
@@ -83,7 +86,7 @@ class Executions:
             shell = self._shells[header.subshell_id] = ShellQueue()
         if not shell.add(event.client, Execution(event) if is_cell else event):
             return [event]
-        return self._counted(shell.fill(), added=1)
+        return shell.fill()
 
     def replied(self, client: ClientId, reply: Message) -> Step:
         """The kernel answered a request of this client."""
@@ -103,10 +106,7 @@ class Executions:
             shell.running = None
         else:
             for blamed in execution.blamed:
-                aborted = shell.abort(blamed)
-                step.aborted += aborted.aborted
-                step.sent += aborted.sent
-            self._count -= len(step.aborted) + len(step.sent)
+                step.add(shell.abort(blamed))
             if execution.idled:
                 shell.running = None
             else:
@@ -150,7 +150,6 @@ class Executions:
         for shell in self._shells.values():
             step = shell.cancel(client, msg_id)
             if step.aborted:
-                self._count -= len(step.aborted) + len(step.sent)
                 return step
         return Step()
 
@@ -158,10 +157,7 @@ class Executions:
         """A client left for good: take all its cells that wait out."""
         step = Step()
         for shell in self._shells.values():
-            aborted = shell.abort(client)
-            step.aborted += aborted.aborted
-            step.sent += aborted.sent
-        self._count -= len(step.aborted) + len(step.sent)
+            step.add(shell.abort(client))
         return step
 
     def abandon(self) -> Step:
@@ -171,11 +167,8 @@ class Executions:
             if shell.running is not None and shell.running.state is State.EXECUTING:
                 shell.running.complete(End.LOST)
             for client in tuple(shell.waiting):
-                aborted = shell.abort(client)
-                step.aborted += aborted.aborted
-                step.sent += aborted.sent
+                step.add(shell.abort(client))
         self._shells.clear()
-        self._count = 0
         return step
 
     def _find(
@@ -192,13 +185,9 @@ class Executions:
         return None if client not in (None, event.client) else (shell, shell.running)
 
     def _fill(self, shell: ShellQueue, last: Execution) -> list[ClientSent]:
-        sent = self._counted(shell.fill())
+        sent = shell.fill()
         if shell.running is None:
             del self._shells[last.event.message.header.subshell_id]
-        return sent
-
-    def _counted(self, sent: list[ClientSent], added: int = 0) -> list[ClientSent]:
-        self._count += added - len(sent)
         return sent
 
 

@@ -15,6 +15,7 @@ from proxy.session.shell_queue import End, Execution, Step
 
 TIMER = "queue"
 MAX_WAITING = 10_000
+"""Messages of one client; another one still finds room."""
 
 
 class Queue:
@@ -27,10 +28,12 @@ class Queue:
         self._watched: tuple[list[Execution], list[Execution]] = ([], [])
         """Those that the timer finds when it runs out, and those that came since it was set."""
 
-    @property
-    def full(self) -> bool:
-        """Whether no further request can be taken."""
-        return self._requests.full or len(self.executions) >= MAX_WAITING
+    def has_room(self, event: ClientSent) -> bool:
+        """Whether this request can be taken."""
+        if self._requests.full:
+            return False
+        waits = event.channel is Channel.SHELL and self.executions.waiting(event.client)
+        return waits < MAX_WAITING
 
     def submit(self, event: ClientSent) -> list[Command]:
         """A client's request: to the kernel, or behind what has its turn before."""

@@ -126,9 +126,9 @@ class Session:
 
     def _forward(self, event: ev.ClientSent) -> list[Command]:
         if self.lifecycle.state is State.READY:
-            if self.queue.full:
-                return self._answers.refuse(event, *TOO_MANY)
-            return self.queue.submit(event)
+            if self.queue.has_room(event):
+                return self.queue.submit(event)
+            return self._answers.refuse(event, *TOO_MANY)
         return self._hold(event)
 
     def _hold(self, event: ev.ClientSent) -> list[Command]:
@@ -187,7 +187,7 @@ class Session:
             answer += self._answers.reply_to(interrupt, INTERRUPT_REPLY)
         if event.client in self._owners:
             ready = self.lifecycle.state is State.READY
-            answer += self._forward(event) if ready else self._answers.reply_to(event, reply)
+            answer += self.queue.submit(event) if ready else self._answers.reply_to(event, reply)
             self.lifecycle.happen("end")
             return [*answer, *self._refuse_held(), EndSession(shutdown.restart)]
         answer += self._answers.reply_to(event, reply)

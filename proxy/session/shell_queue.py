@@ -88,6 +88,11 @@ class Step(msgspec.Struct):
     watch: Execution | None = None
     """Ask again about this one in ``LOST_SECONDS`` (:meth:`Executions.overdue`)."""
 
+    def add(self, other: Step) -> None:
+        """Do what another step asks for as well."""
+        self.aborted += other.aborted
+        self.sent += other.sent
+
 
 class ShellQueue:
     """The queue of one shell of the kernel."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.message import Message
-from proxy.session.commands import ToClient, ToKernel
+from proxy.session.commands import EndSession, ToClient, ToKernel
 from proxy.session.events import CancelRequested, ClientLeft
 from proxy.session.lifecycle import Policy
 from proxy.session.queue import MAX_WAITING
@@ -159,11 +159,23 @@ def test_with_the_kernel_all_that_waits_is_answered() -> None:
     assert list(playbook.session.queue.executions) == []
 
 
-def test_one_that_is_full_says_so() -> None:
-    playbook = runs(cell("running"))
+def test_a_client_that_floods_is_refused_and_another_is_not() -> None:
+    running = cell("running")
+    playbook = runs(running)
     for _ in range(MAX_WAITING):
         playbook.session.handle(bob.sends(cell()))
     asked = cell()
-    playbook.when(bob.sends(asked))
-    (answer,) = playbook.of_kind(ToClient)[-1:]
-    assert (answer.client, answer.message.content()["ename"]) == (bob.id, "TooManyRequests")
+    playbook.when(bob.sends(asked)).expect(
+        answered(bob, asked, status="error", ename="TooManyRequests"),
+        says_status("busy", running),
+    )
+    playbook.when(alice.sends(cell())).expect()
+
+
+def test_the_owners_shutdown_is_never_refused() -> None:
+    owner = Frontend("owner")
+    playbook = runs(cell("running")).when(owner.returns(owner=True))
+    for _ in range(MAX_WAITING):
+        playbook.session.handle(owner.sends(cell()))
+    shutdown = request("shutdown", restart=False)
+    playbook.when(owner.sends(shutdown)).expect(to_kernel(shutdown, owner), EndSession(False))
