@@ -35,6 +35,7 @@ EVENTS = frozenset(
         "session.ended",
         "session.started",
         "stdin.answer_ignored",
+        "stdin.asker_gone",
     }
 )
 """Every event that kmux logs: ``noun.verb``. A test compares it with the source."""

@@ -55,6 +55,7 @@ class Runner:
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = Supervisor(context, sockets, asyncio_thread, options, self)
+        self._sockets = sockets
         self._changed = changed or (lambda what, client: None)
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
@@ -89,6 +90,7 @@ class Runner:
         and all sockets are closed.
         """
         status = None
+        self._sockets.after_turn.append(self._turn_ended)
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -97,6 +99,7 @@ class Runner:
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
+            self._sockets.after_turn.remove(self._turn_ended)
             for endpoint in self._endpoints.values():
                 endpoint.close(LINGER_MS)
             self._log.info("session.ended", status=status)
@@ -163,7 +166,8 @@ class Runner:
     def subscribed(self, endpoint: bytes) -> None:
         self._log.debug("client.subscribed", endpoint=endpoint)
         self._subscribed_endpoint = self._endpoints[endpoint]
-        self.dispatch(ev.Subscribed(at=time.time(), subscriber=endpoint))
+        replay = self._endpoints[endpoint].replays
+        self.dispatch(ev.Subscribed(at=time.time(), subscriber=endpoint, replay=replay))
         self._subscribed_endpoint = None
 
     def rejected(self, channel: Channel, error: ClientProtocolError) -> None:
@@ -189,7 +193,11 @@ class Runner:
         self.dispatch(ev.KernelDied(at=time.time(), reason=reason))
 
     def kernel_was_ready(self) -> bool:
-        return self.session.lifecycle.was_ready
+        return self.session.machines.lifecycle.was_ready
+
+    def _turn_ended(self) -> None:
+        if self.session.is_behind:
+            self.dispatch(ev.TurnEnded(at=time.time()))
 
     def _reject(self, channel: Channel, error: ProtocolError) -> None:
         self._rejections.count(channel, error)

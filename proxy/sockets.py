@@ -167,6 +167,8 @@ class SocketSet:
         self.posted: list[ZmqSocket] = []
         self.in_turn = False
         """Whether messages are being delivered, and what is posted goes out at the turn's end."""
+        self.after_turn: list[Callable[[], None]] = []
+        """Called when what a turn brought is handled, and what it led to is sent."""
         self.wakeups = 0
 
     def add(self, raw: zmq.Socket[bytes], on_message: OnMessage) -> ZmqSocket:
@@ -242,6 +244,8 @@ class SocketSet:
         if not outer:
             while self.posted:
                 self.posted.pop().flush()
+            for call in self.after_turn:
+                call()
         return more
 
     def close_all(self) -> None:

@@ -64,6 +64,9 @@ COVERED_ELSEWHERE = {
     "proxy.session.events": "tests/session",
     "proxy.session.commands": "tests/session",
     "proxy.session.shell_queue": "tests/session/test_executions.py",
+    # What ties machines together: no decision is in it.
+    "proxy.session.asker": "tests/session/test_life.py",
+    "proxy.session.machines": "tests/session",
     "proxy.endpoints.sink": "tests/endpoints",
     "proxy.kernels.sink": "tests/frontends",
     # Everything from the runner on is tested with real kernels and frontends.

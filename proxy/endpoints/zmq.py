@@ -48,13 +48,16 @@ class ZmqEndpoint:
         sink: EndpointSink,
         tag: bytes = b"zmq",
         owner_pid: int | None = None,
+        replays: bool = False,
     ) -> None:
         """Bind the sockets. Raises :class:`ConfigError` where a port is taken.
 
         ``info`` is then what :attr:`info` says: port 0 has become the port that was bound.
-        ``owner_pid`` is the process whose clients are reported as owners.
+        ``owner_pid`` is the process whose clients are reported as owners. ``replays`` is whether
+        a new subscriber is to be sent what it missed.
         """
         self.tag = tag
+        self.replays = replays
         self.connections = Connections()
         self._sockets = sockets
         self._sink = sink

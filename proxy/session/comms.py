@@ -20,24 +20,13 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import ClientId, Message, Part
+from proxy.message import Message, Part
 
 MAX_COMMS = 100_000
 """A kernel that has more has forgotten to close them; the oldest are forgotten here as well."""
 WIDGET_TARGET = "jupyter.widget"
 
 Path = list[str | int]
-
-
-class _Open(msgspec.Struct, frozen=True):
-    comm_id: str
-    target_name: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class _Msg(msgspec.Struct, frozen=True):
-    comm_id: str
-    data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class _Data(msgspec.Struct, frozen=True):
@@ -48,9 +37,23 @@ class _Data(msgspec.Struct, frozen=True):
     buffer_paths: list[Path] = []
 
 
-_open_decoder = msgspec.json.Decoder(_Open)
-_msg_decoder = msgspec.json.Decoder(_Msg)
-_data_decoder = msgspec.json.Decoder(_Data)
+class _Content(msgspec.Struct, frozen=True):
+    """What is read of a comm_open, comm_msg or comm_close."""
+
+    comm_id: str
+    target_name: str = ""
+    data: _Data = _Data()
+
+
+class _OtherContent(msgspec.Struct, frozen=True):
+    """The same where the data is another library's, and none of our business."""
+
+    comm_id: str
+    target_name: str = ""
+
+
+_decoder = msgspec.json.Decoder(_Content)
+_other_decoder = msgspec.json.Decoder(_OtherContent)
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
@@ -80,24 +83,14 @@ class CommMessage(msgspec.Struct, frozen=True):
 
 def read(message: Message) -> CommMessage | None:
     """Read a comm_open, comm_msg or comm_close; None where it is not what it should be."""
-    if message.msg_type == "comm_open":
-        opened = message.content_as(_open_decoder)
-        if opened is None:
-            return None
-        comm_id, target, data = opened.comm_id, opened.target_name, opened.data
-    else:
-        msg = message.content_as(_msg_decoder)
-        if msg is None:
-            return None
-        comm_id, target, data = msg.comm_id, "", msg.data
-    try:
-        decoded = _data_decoder.decode(data)
-    except msgspec.MsgspecError:
-        decoded = _Data()  # another library's: none of our business
-    fields = None
-    if decoded.state is not None:
-        fields = _fields(decoded.state, decoded.buffer_paths, message.buffers)
-    return CommMessage(comm_id, target, decoded.method, fields)
+    content = message.content_as(_decoder)
+    if content is None:
+        other = message.content_as(_other_decoder)
+        return CommMessage(other.comm_id, other.target_name) if other is not None else None
+    data, fields = content.data, None
+    if data.state is not None:
+        fields = _fields(data.state, data.buffer_paths, message.buffers)
+    return CommMessage(content.comm_id, content.target_name, data.method, fields)
 
 
 def _fields(state: dict[str, msgspec.Raw], paths: list[Path], buffers: tuple[Part, ...]) -> Fields:
@@ -127,20 +120,15 @@ def write(
 class Comm:
     """One open comm."""
 
-    __slots__ = ("at", "comm_id", "fields", "opened", "opener", "target_name")
+    __slots__ = ("comm_id", "fields", "opened", "target_name")
 
-    def __init__(
-        self, opened: Message, content: CommMessage, opener: ClientId | None, at: float
-    ) -> None:
+    def __init__(self, opened: Message, content: CommMessage) -> None:
         self.opened = opened
         """The comm_open as it came."""
         self.comm_id = content.comm_id
         self.target_name = content.target_name
         self.fields = content.fields
         """The state as it is now; None where this comm has none."""
-        self.opener = opener
-        """The client that opened it; None for the kernel."""
-        self.at = at
 
     @property
     def is_widget(self) -> bool:
@@ -175,14 +163,15 @@ class Comms:
     def get(self, comm_id: str) -> Comm | None:
         return self._open.get(comm_id)
 
-    def open(
-        self, message: Message, content: CommMessage, opener: ClientId | None, at: float
-    ) -> Comm:
-        """A comm was opened. One that is opened again keeps its place and loses its state."""
-        comm = self._open[content.comm_id] = Comm(message, content, opener, at)
+    def open(self, message: Message, content: CommMessage) -> Comm | None:
+        """A comm was opened. Returns one that is forgotten for it.
+
+        One that is opened again keeps its place and loses its state.
+        """
+        self._open[content.comm_id] = Comm(message, content)
         if len(self._open) > MAX_COMMS:
-            del self._open[next(iter(self._open))]
-        return comm
+            return self._open.pop(next(iter(self._open)))
+        return None
 
     def fold(self, comm_id: str, fields: Fields) -> None:
         """Keys of a widget's state have new values."""

@@ -70,24 +70,25 @@ class Composer:
         parent: Origin | None = None,
         metadata: dict[str, Any] | bytes = b"{}",
         topic: str = "",
+        subshell_id: str | None = None,
     ) -> Message:
         """Make a message. ``parent`` is the request that it answers; ``topic`` is iopub's."""
         self._count += 1
         msg_id = MsgId(f"{self._prefix}_{self._count}")
-        raw_header = msgspec.json.encode(
-            {
-                "msg_id": msg_id,
-                "msg_type": msg_type,
-                "username": self._username,
-                "session": self.kernel_session,
-                "date": datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z"),
-                "version": self._version,
-            }
-        )
+        header = {
+            "msg_id": msg_id,
+            "msg_type": msg_type,
+            "username": self._username,
+            "session": self.kernel_session,
+            "date": datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z"),
+            "version": self._version,
+        }
+        if subshell_id is not None:
+            header["subshell_id"] = subshell_id
         return Message(
-            Header(msg_id, msg_type, self.kernel_session),
+            Header(msg_id, msg_type, self.kernel_session, subshell_id),
             parent.header if parent else None,
-            raw_header,
+            msgspec.json.encode(header),
             parent.raw_header if parent else _NO_PARENT,
             metadata if isinstance(metadata, bytes) else msgspec.json.encode(metadata),
             content if isinstance(content, bytes) else msgspec.json.encode(content),

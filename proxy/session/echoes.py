@@ -4,8 +4,8 @@ Theory: ipywidgets 8 repeats a frontend's update to all (``echo_update``), so th
 can be switched off (``JUPYTER_WIDGETS_ECHO=0``), ipywidgets 7 does not do it, nor do some traits
 (an upload's bytes). The kernel's state then changed and nobody but the sender knows: the ledger
 must learn it, and the other frontends, where the kernel repeats nothing at all. An update is
-settled when its idle comes; one in the middle of an async cell has none (ipykernel 7.4), so there
-is a deadline as well.
+settled when its idle comes. One in the middle of an async cell has none (ipykernel 7.4 takes it
+up concurrently), so it counts as settled after ``SETTLE_SECONDS`` as well.
 
 Everything that changes this state is in this file.
 """
@@ -18,6 +18,9 @@ from proxy.message import Message, MsgId
 from proxy.session.comms import CommMessage, Fields
 from proxy.session.events import ClientSent
 
+TIMER = "echoes"
+SETTLE_SECONDS = 1.0
+"""ipykernel answers an update in milliseconds where it answers it at all."""
 MAX_PENDING = 1000
 """Updates that wait for their idle; the oldest count as settled."""
 
@@ -60,6 +63,15 @@ class Echoes:
         if update is not None and update.comm_id == content.comm_id and content.fields:
             for key in content.fields:
                 update.fields.pop(key, None)
+
+    def overdue(self, at: float) -> list[Update]:
+        """Time passed. Returns those that count as settled and were not repeated."""
+        old = [i for i, u in self._pending.items() if at - u.event.at >= SETTLE_SECONDS]
+        return [u for u in map(self._pending.pop, old) if u.fields]
+
+    def __contains__(self, msg_id: MsgId) -> bool:
+        """Whether this is an update that is not settled."""
+        return msg_id in self._pending
 
     def settled(self, msg_id: MsgId) -> Update | None:
         """The kernel is done with an update. Returns it where something was not repeated."""

@@ -50,6 +50,8 @@ class Subscribed(Event, frozen=True):
     """A frontend subscribed to iopub. ``subscriber`` is valid until this event is handled."""
 
     subscriber: object
+    replay: bool = False
+    """Whether this subscriber asked for what it missed."""
 
 
 class Undelivered(Event, frozen=True):
@@ -94,6 +96,10 @@ class ShuttingDown(Event, frozen=True):
 
     restart: bool = False
     """Whether whoever ends it will start it again at once, on the same ports."""
+
+
+class TurnEnded(Event, frozen=True):
+    """What came in together was handled, and what was to be sent is on its way."""
 
 
 class TimerFired(Event, frozen=True):

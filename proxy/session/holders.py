@@ -7,11 +7,15 @@ So a comm_close detaches its sender, and the kernel hears of it
 
 * from the client that opened the comm,
 * from the last client that holds it. A client holds a comm that it was shown (it was attached when
-  the comm was opened) or that it used (it sent on it, or asked for its state), until it closes it
+  the kernel opened the comm) or that it used (it sent on it, or asked for its state), until it closes it
   or leaves.
 
 A close that follows the opening within ``REFLEX_SECONDS``, from a client that never used the
 comm, is no wish of a person but such an answer: it never counts.
+
+When a client is gone, the comms are orphans that it opened and nobody else holds, and those that
+somebody wanted closed and only it still held. What the kernel opened and nobody closed stays,
+however many clients leave: it is there for who comes next.
 
 Everything that changes this state is in this file.
 """
@@ -26,13 +30,15 @@ REFLEX_SECONDS = 2.0
 class _Held:
     """One comm's clients."""
 
-    __slots__ = ("at", "closed_by", "opener", "used_by")
+    __slots__ = ("at", "closed_by", "is_unwanted", "opener", "used_by")
 
     def __init__(self, opener: ClientId | None, at: float) -> None:
         self.opener = opener
         self.at = at
         self.used_by: set[ClientId] = set() if opener is None else {opener}
         self.closed_by: set[ClientId] = set()
+        self.is_unwanted = False
+        """Whether somebody meant to close it, and it was held by others."""
 
 
 class Holders:
@@ -50,19 +56,24 @@ class Holders:
         self._attached.setdefault(client, at)
 
     def left(self, client: ClientId) -> list[str]:
-        """A client is gone for good. Returns the comms that it opened and nobody else holds."""
+        """A client is gone for good. Returns the comms that are orphans by that."""
         self._attached.pop(client, None)
         orphans = []
         for comm_id, held in self._comms.items():
             held.used_by.discard(client)
             held.closed_by.discard(client)
-            if held.opener == client and not self._is_held(held):
+            if (held.opener == client or held.is_unwanted) and not self._is_held(held):
                 orphans.append(comm_id)
         return orphans
 
     def opened(self, comm_id: str, opener: ClientId | None, at: float) -> None:
-        """A comm was opened, by a client or (None) by the kernel; all that are attached see it."""
+        """A comm was opened, by a client or (None) by the kernel: then all that are attached see it."""
         self._comms[comm_id] = _Held(opener, at)
+
+    def is_kernels(self, comm_id: str) -> bool:
+        """Whether the kernel opened this comm."""
+        held = self._comms.get(comm_id)
+        return held is not None and held.opener is None
 
     def used(self, comm_id: str, client: ClientId) -> None:
         """A client sent on a comm, or asked for its state."""
@@ -84,7 +95,8 @@ class Holders:
             return True
         if not used and at - seen < REFLEX_SECONDS:
             return False
-        return not self._is_held(held)
+        held.is_unwanted = self._is_held(held)
+        return not held.is_unwanted
 
     def closed(self, comm_id: str) -> None:
         """The kernel's end of a comm is gone."""
@@ -95,7 +107,9 @@ class Holders:
         self._comms.clear()
 
     def _is_held(self, held: _Held) -> bool:
-        return bool(held.used_by) or any(
+        if held.used_by or held.opener is not None:
+            return bool(held.used_by)  # what a client opens is shown to nobody
+        return any(
             since <= held.at and client not in held.closed_by
             for client, since in self._attached.items()
         )

@@ -35,6 +35,10 @@ class Interrupts:
         self._unanswered: dict[str, Request] = {}
         self._count = 0
 
+    def holds(self, client: ClientId, target: Execution) -> bool:
+        """Whether one of this client is kept back for this cell already."""
+        return any(event.client == client and aim is target for event, aim in self._held.values())
+
     def hold(self, event: ClientSent, target: Execution) -> str:
         """Keep one back, meant for a cell. Returns the key of a timer of ``HOLD_SECONDS``."""
         key = self._new_key()

@@ -21,6 +21,7 @@ xeus-python 0.19)."""
 
 class _Info(msgspec.Struct, frozen=True):
     implementation: str | None = None
+    supported_features: list[str] = []
 
 
 _info_decoder = msgspec.json.Decoder(_Info)
@@ -33,6 +34,8 @@ class KernelInfo:
         self.content: bytes | None = None
         self.metadata = b"{}"
         self._implementation: str | None = None
+        self.has_subshells = False
+        """Whether this kernel knows subshells (JEP 91)."""
 
     @property
     def interrupts_by_message(self) -> bool:
@@ -45,3 +48,4 @@ class KernelInfo:
         self.metadata = bytes(message.raw_metadata)
         info = message.content_as(_info_decoder)
         self._implementation = info.implementation if info else None
+        self.has_subshells = info is not None and "kernel subshells" in info.supported_features

@@ -30,6 +30,8 @@ RESTART_LIMIT = 5
 """As jupyter_client's ``KernelRestarter.restart_limit``."""
 RESTART_WINDOW_SECONDS = 60.0
 """Deaths that lie further apart than this are not a series."""
+AWAY_SECONDS = 24 * 3600.0
+"""A laptop that was closed overnight comes back."""
 
 
 class State(StrEnum):
@@ -64,9 +66,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ``restart_limit`` times in a row. "end": kmux ends as well, since somebody else (the frontend
     whose kernelspec runs kmux) decides."""
     restart_limit: int = RESTART_LIMIT
-    on_leave: Literal["keep", "drop"] = "keep"
-    """What becomes of the cells that wait when their client's connection is gone. One that has an
-    identity of its own may come back; the cells of one that cannot are dropped in any case."""
+    restart: Literal["allow", "owner", "refuse"] = "allow"
+    """Who may have the kernel restarted, for everybody: any client, the frontend that runs kmux as
+    its kernel only, or none."""
+    prompts: Literal["wait", "anyone"] = "wait"
+    """A prompt whose client is away waits for it, and its cell is interrupted when the client is
+    gone; or any other client may answer."""
+    away_seconds: float = AWAY_SECONDS
+    """How long a client that vanished may come back, before what it had is let go of."""
 
 
 class Lifecycle:

@@ -56,6 +56,12 @@ class Mailbox:
         self._count -= len(kept)
         return [ToClient(client, channel, message) for channel, message in kept]
 
+    def forget(self, client: ClientId) -> list[Command]:
+        """The client is gone: drop what waits for it."""
+        kept = self._kept.pop(client, ())
+        self._count -= len(kept)
+        return [_dropped(client, channel, m, "the frontend is gone") for channel, m in kept]
+
     def holds(self, client: ClientId, message: Message) -> bool:
         """Whether this message waits for this client."""
         return any(kept is message for _, kept in self._kept.get(client, ()))

@@ -14,6 +14,7 @@ from proxy.session.requests import Request, Requests
 from proxy.session.shell_queue import End, Execution, Step
 
 TIMER = "queue"
+TOO_MANY = ("TooManyRequests", "too many requests wait for the kernel already; try again later")
 MAX_WAITING = 10_000
 """Messages of one client; another one still finds room."""
 

@@ -69,6 +69,10 @@ class Execution:
         self.idled = False
         self.sent_again = 0
 
+    @property
+    def msg_id(self) -> MsgId:
+        return self.event.message.header.msg_id
+
     def complete(self, end: End) -> None:
         self.state, self.end = State.COMPLETE, end
 
@@ -153,7 +157,7 @@ class ShellQueue:
         step = Step()
         entries = self.waiting.get(client, deque())
         for entry in entries:
-            if isinstance(entry, Execution) and entry.event.message.header.msg_id == msg_id:
+            if isinstance(entry, Execution) and entry.msg_id == msg_id:
                 entries.remove(entry)
                 entry.complete(End.ABORTED)
                 step.aborted.append(entry)

@@ -275,11 +275,11 @@ async def test_the_first_answer_on_stdin_does_not_bring_the_prompt_again(scene: 
     await deliver()
     prompt = prompt_for(asked)
     scene.endpoint.send(alice.id, STDIN, prompt)
-    session.prompts.ask(alice.id, prompt)
+    session.machines.prompts.ask(alice.id, prompt)
     await alice.get(STDIN)
     alice.send(answer_to(prompt), STDIN)
     with trio.fail_after(5):
-        while len(session.prompts):
+        while len(session.machines.prompts):
             await deliver()
     marker = published("marker")
     scene.endpoint.send(alice.id, STDIN, marker)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from proxy.message import Channel, ClientId, Message
+from proxy.session.asker import KMUX
 from proxy.session.commands import Command, Log, StartTimer, ToAll, ToClient, ToKernel, ToSubscriber
 from proxy.session.events import (
     ClientReturned,
@@ -27,10 +28,11 @@ from proxy.session.events import (
     KernelSent,
     Subscribed,
     TimerFired,
+    TurnEnded,
     Undelivered,
 )
 from proxy.session.lifecycle import Policy
-from proxy.session.session import KMUX, Session
+from proxy.session.session import Session
 from tests.messages import as_json, message, reply, status
 
 C = TypeVar("C", bound=Command)
@@ -307,6 +309,8 @@ class Playbook:
         for event in events:
             self.said.append(f"* {show_event(event)}")
             commands = self.session.handle(msgspec.structs.replace(event, at=self.now))
+            if self.session.is_behind:  # each event is a turn of its own
+                commands += self.session.handle(TurnEnded(at=self.now))
             self.said += [f"    {show_command(command)}" for command in commands]
             self.done += commands
         return self

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from proxy.message import Message
+from proxy.session import comms as comms_module
 from proxy.session.commands import Command, ToAll, ToKernel
+from proxy.session.echoes import SETTLE_SECONDS
 from tests.messages import as_json, cell, message, request, status
 from tests.session.playbook import (
     CONTROL,
@@ -13,9 +17,12 @@ from tests.session.playbook import (
     Pattern,
     Playbook,
     answered,
+    asks_kernel,
+    fires,
     kernel,
     logs,
     says_status,
+    starts_timer,
     to_all,
     to_kernel,
     with_a_kernel,
@@ -134,7 +141,7 @@ def test_a_refusal_is_withheld_and_the_slider_lives() -> None:
         says_status("busy", closed), says_status("idle", closed), logs("comm.close_withheld")
     )
     moved = comm_msg(method="update", state={"value": 4})
-    playbook.when(alice.sends(moved)).expect(to_kernel(moved, alice))
+    playbook.when(alice.sends(moved)).expect(to_kernel(moved, alice), starts_timer("echoes"))
 
 
 def test_the_last_holders_close_goes_to_the_kernel_and_the_others_hear_of_it() -> None:
@@ -142,7 +149,7 @@ def test_the_last_holders_close_goes_to_the_kernel_and_the_others_hear_of_it() -
     assert not playbook.of_kind(ToKernel)
     closed = comm_close()
     playbook.when(bob.sends(closed)).expect(to_kernel(closed, bob), publishes("comm_close", closed))
-    assert len(playbook.session.desk.comms) == 0
+    assert len(playbook.session.machines.comms.comms) == 0
 
 
 def test_an_update_that_the_kernel_does_not_repeat_is_mirrored_once() -> None:
@@ -171,19 +178,75 @@ def test_one_that_it_repeats_is_not_and_what_it_keeps_back_stays_back() -> None:
 
 def test_with_the_kernel_its_comms_go() -> None:
     playbook = with_a_slider().when(kernel.dies())
-    assert len(playbook.session.desk.comms) == 0
-    assert len(playbook.session.desk.holders) == 0
+    assert len(playbook.session.machines.comms.comms) == 0
+    assert len(playbook.session.machines.comms.holders) == 0
 
 
 def test_a_comm_that_deno_refuses_on_shell_is_gone() -> None:
     opened = message("comm_open", {"comm_id": "x", "target_name": "x", "data": {}})
     closed = message("comm_close", {"comm_id": "x", "data": {}}, parent=opened)
     playbook = with_a_kernel().when(alice.sends(opened))
-    assert "x" in playbook.session.desk.comms
+    assert "x" in playbook.session.machines.comms.comms
     playbook.when(kernel.answers(alice, closed, echoes=False))
-    assert "x" not in playbook.session.desk.comms
+    assert "x" not in playbook.session.machines.comms.comms
 
 
 def test_content_that_is_no_comms_goes_to_the_kernel() -> None:
     odd = message("comm_msg", {"comm_id": 7})
     with_a_slider().when(alice.sends(odd)).expect(to_kernel(odd, alice))
+
+
+def test_a_single_client_sees_what_it_would_see_directly() -> None:
+    moved, closed = comm_msg(method="update", state={"value": 4}), comm_close()
+    idle = status("idle", moved)
+    playbook = with_a_kernel().when(alice.returns())
+    playbook.when(kernel.publishes(comm_open(state=STATE))).after(100)
+    playbook.when(alice.sends(moved), kernel.publishes(idle)).expect(
+        to_kernel(moved, alice), starts_timer("echoes"), to_all(idle)
+    )
+    playbook.when(alice.sends(closed)).expect(to_kernel(closed, alice))
+
+
+def test_an_update_in_the_middle_of_an_async_cell_is_mirrored_though_it_has_no_idle() -> None:
+    """ipykernel 7.4 takes it up concurrently, and publishes no status for it."""
+    moved = comm_msg(method="update", state={"value": 4})
+    playbook = with_a_slider().when(alice.sends(moved)).after(SETTLE_SECONDS)
+    playbook.when(fires("echoes")).expect(
+        publishes("comm_msg", moved, method="echo_update", state={"value": 4})
+    )
+    playbook.when(fires("echoes")).expect()
+
+
+def test_a_control_comm_that_came_before_the_first_widget_is_answered_here_too() -> None:
+    opened = message(
+        "comm_open", {"comm_id": "a", "target_name": "jupyter.widget.control", "data": {}}
+    )
+    playbook = with_a_kernel().when(alice.sends(opened)).expect(to_kernel(opened, alice))
+    playbook.when(kernel.publishes(comm_open(state=STATE)))
+    asked = comm_msg("a", method="request_states")
+    playbook.when(alice.sends(asked)).expect(
+        says_status("busy", asked),
+        publishes("comm_msg", asked, method="update_states"),
+        says_status("idle", asked),
+    )
+
+
+def test_the_kernel_is_told_of_the_comms_that_only_one_that_is_gone_held() -> None:
+    opened = message("comm_open", {"comm_id": "own", "target_name": "x", "data": {}})
+    playbook = with_a_slider().when(bob.sends(opened))
+    goodbye = request("shutdown", restart=False)
+    playbook.when(bob.sends(goodbye)).expect(
+        answered(bob, goodbye, status="ok"),
+        asks_kernel("comm_close", comm_id="own"),
+    )
+    comms = playbook.session.machines.comms
+    assert ("own" in comms.comms, "1" in comms.comms) == (False, True), "the slider stays"
+
+
+def test_what_is_forgotten_is_forgotten_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comms_module, "MAX_COMMS", 2)
+    playbook = with_a_kernel()
+    for number in range(5):
+        playbook.when(kernel.publishes(comm_open(comm_id=str(number), state=STATE)))
+    desk = playbook.session.machines.comms
+    assert len(desk.comms) == len(desk.holders) == 2

@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ipywidgets.widgets.widget import _put_buffers, _remove_buffers
 
-from proxy.message import ClientId, Message
+from proxy.message import Message
 from proxy.session import comms as module
-from proxy.session.comms import CommMessage, Comms, read, write
+from proxy.session.comms import Comms, read, write
 from tests.messages import message
-
-ALICE = ClientId((b"zmq", b"alice"))
+from tests.session.ledger import fold
 
 
 def opened(
@@ -39,18 +38,6 @@ def update(state: dict[str, Any], comm_id: str = "1", method: str = "update") ->
     state, paths, buffers = _remove_buffers(copy.deepcopy(state))
     data = {"method": method, "state": state, "buffer_paths": paths}
     return message("comm_msg", {"comm_id": comm_id, "data": data}, buffers=buffers)
-
-
-def fold(comms: Comms, said: Message) -> CommMessage:
-    content = read(said)
-    assert content is not None
-    if said.msg_type == "comm_open":
-        comms.open(said, content, None, 0)
-    elif said.msg_type == "comm_close":
-        comms.close(content.comm_id)
-    elif content.fields is not None:
-        comms.fold(content.comm_id, content.fields)
-    return content
 
 
 def state_of(comms: Comms, comm_id: str = "1") -> dict[str, Any]:

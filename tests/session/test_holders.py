@@ -52,8 +52,15 @@ def test_a_late_joiner_holds_what_it_asked_for() -> None:
     there.attached(CONSOLE, 50)
     there.used("1", CONSOLE)
     assert not there.closes("1", LAB, LATER)
-    assert there.left(CONSOLE) == []
-    assert there.closes("1", LAB, LATER), "nobody is left"
+    assert there.left(CONSOLE) == ["1"], "somebody wanted it closed, and nobody is left"
+
+
+def test_what_nobody_closed_stays_when_all_have_left() -> None:
+    there = holders(LAB, QT)
+    there.used("1", LAB)
+    assert not there.closes("1", QT, 1.1), "a reflex is no wish"
+    assert there.left(QT) == []
+    assert there.left(LAB) == []
 
 
 def test_who_opened_it_closes_it() -> None:
@@ -102,19 +109,21 @@ def test_nothing_is_closed_under_one_that_used_it(
     there = Holders()
     uses: dict[str, set[ClientId]] = {}
     openers: dict[str, ClientId | None] = {}
+    unwanted: set[str] = set()
     for at, (what, client, comm_id) in enumerate(steps):
         if what == "attach":
             there.attached(client, at)
         elif what == "leave":
             for orphan in there.left(client):
                 assert not uses[orphan] - {client}
-                assert openers[orphan] == client
+                assert openers[orphan] == client or orphan in unwanted
             for users in uses.values():
                 users.discard(client)
         elif what == "open":
             openers[comm_id] = client if at % 2 else None
             uses[comm_id] = {client} if at % 2 else set()
             there.opened(comm_id, openers[comm_id], at)
+            unwanted.discard(comm_id)
         elif what == "use":
             if comm_id in uses:
                 uses[comm_id].add(client)
@@ -125,3 +134,4 @@ def test_nothing_is_closed_under_one_that_used_it(
             del uses[comm_id], openers[comm_id]
         elif comm_id in uses:
             uses[comm_id].discard(client)
+            unwanted.add(comm_id)

@@ -240,13 +240,13 @@ class World:
     def check_rest(self) -> None:
         session = self.session
         comms = sum(not sent.msg_type.endswith("_request") for _, sent in self.sent)
-        assert len(session.requests) <= comms, "only what is never answered is kept"
-        assert list(session.requests.waiting()) == []
-        assert session.status.busy_with is None
-        assert len(session.mailbox) == 0
-        assert len(session.prompts) == 0
-        assert len(session.queue.executions) == 0
-        assert list(session.queue.executions) == []
+        assert len(session.machines.requests) <= comms, "only what is never answered is kept"
+        assert list(session.machines.requests.waiting()) == []
+        assert session.machines.status.busy_with is None
+        assert len(session.machines.mailbox) == 0
+        assert len(session.machines.prompts) == 0
+        assert len(session.machines.queue.executions) == 0
+        assert list(session.machines.queue.executions) == []
 
 
 def requests() -> st.SearchStrategy[list[list[Message]]]:

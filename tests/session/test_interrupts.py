@@ -1,5 +1,5 @@
 """Interrupts that are held, withdrawn, answered late. How the kernel takes them is in
-test_session.py.
+test_interrupt_desk.py.
 """
 
 from __future__ import annotations

@@ -118,14 +118,14 @@ def test_a_cell_that_waits_can_be_cancelled() -> None:
     ).when(cancel).expect()
 
 
-@pytest.mark.parametrize("policy", ["keep", "drop"])
-def test_what_a_client_left_waiting_runs_or_does_not_by_policy(policy: str) -> None:
+@pytest.mark.parametrize("seconds", [10, 0])
+def test_what_a_client_left_waiting_runs_or_does_not_by_policy(seconds: float) -> None:
     running, waiting = cell("running"), cell("waiting")
-    playbook = with_a_kernel(policy=Policy(on_leave=policy)).when(alice.sends(running))  # type: ignore[arg-type]
+    playbook = with_a_kernel(policy=Policy(away_seconds=seconds)).when(alice.sends(running))
     playbook.when(bob.sends(waiting), ClientLeft(at=0, client=bob.id))
     playbook.when(kernel.answers(alice, reply(running, status="ok")))
     sent = [command.message for command in playbook.of_kind(ToKernel)]
-    assert (waiting in sent) == (policy == "keep")
+    assert (waiting in sent) == bool(seconds)
 
 
 def test_one_that_cannot_come_back_leaves_nothing() -> None:
@@ -156,7 +156,7 @@ def test_with_the_kernel_all_that_waits_is_answered() -> None:
     got = {c.message.parent.msg_id: c.message.content() for c in playbook.of_kind(ToClient)}  # type: ignore[union-attr]
     assert got[waiting.msg_id] == {"status": "aborted"}
     assert got[behind.msg_id]["ename"] == "KernelDied"
-    assert list(playbook.session.queue.executions) == []
+    assert list(playbook.session.machines.queue.executions) == []
 
 
 def test_a_client_that_floods_is_refused_and_another_is_not() -> None:

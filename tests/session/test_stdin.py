@@ -28,9 +28,9 @@ def asked_again(prompts: Prompts, client: ClientId, *kept: Message) -> list[MsgI
 def test_an_answer_counts_once_and_only_from_who_was_asked() -> None:
     prompts = Prompts()
     asked(prompts, ALICE)
-    assert not prompts.answer(BOB)
-    assert prompts.answer(ALICE)
-    assert not prompts.answer(ALICE)
+    assert not prompts.answer(BOB, None)
+    assert prompts.answer(ALICE, None)
+    assert not prompts.answer(ALICE, None)
     assert len(prompts) == 0
 
 
@@ -39,9 +39,9 @@ def test_each_of_two_that_were_asked_answers_its_own() -> None:
     prompts = Prompts()
     asked(prompts, ALICE)
     asked(prompts, BOB)
-    assert prompts.answer(BOB)
-    assert not prompts.answer(BOB)
-    assert prompts.answer(ALICE)
+    assert prompts.answer(BOB, None)
+    assert not prompts.answer(BOB, None)
+    assert prompts.answer(ALICE, None)
 
 
 def test_a_cells_new_prompt_takes_the_place_of_its_last() -> None:
@@ -58,7 +58,7 @@ def test_only_who_was_asked_is_asked_again() -> None:
     _, prompt = asked(prompts, ALICE)
     assert asked_again(prompts, BOB) == []
     assert asked_again(prompts, ALICE) == [prompt.msg_id]
-    assert prompts.answer(ALICE)
+    assert prompts.answer(ALICE, None)
     assert asked_again(prompts, ALICE) == []
 
 
@@ -90,8 +90,8 @@ def test_a_cell_that_is_done_closes_its_prompt_and_no_other() -> None:
     assert prompts.close(running.msg_id) is prompt
     assert prompts.close(running.msg_id) is None
     assert prompts.close(MsgId("unknown")) is None
-    assert not prompts.answer(ALICE)
-    assert prompts.answer(BOB)
+    assert not prompts.answer(ALICE, None)
+    assert prompts.answer(BOB, None)
     assert prompts.close(other.msg_id) is None
 
 
@@ -99,5 +99,5 @@ def test_with_the_kernel_all_prompts_go() -> None:
     prompts = Prompts()
     _, prompt = asked(prompts, ALICE)
     assert prompts.close_all() == [prompt]
-    assert not prompts.answer(ALICE)
+    assert not prompts.answer(ALICE, None)
     assert asked_again(prompts, ALICE) == []

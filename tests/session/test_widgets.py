@@ -12,9 +12,10 @@ from comm.base_comm import BaseComm
 from ipywidgets.widgets import widget as ipywidgets_widget
 
 from proxy.message import Message
-from proxy.session.comms import Comms, read
+from proxy.session.comms import Comms
 from proxy.session.widgets import all_states, one_state
 from tests.messages import message
+from tests.session.ledger import fold
 
 Answer = tuple[dict[str, Any], list[bytes]]
 
@@ -50,14 +51,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Message]]:
 def ledger(published: list[Message]) -> Comms:
     comms = Comms()
     for said in published:
-        content = read(said)
-        assert content is not None
-        if said.msg_type == "comm_open":
-            comms.open(said, content, None, 0)
-        elif said.msg_type == "comm_close":
-            comms.close(content.comm_id)
-        elif content.fields is not None:
-            comms.fold(content.comm_id, content.fields)
+        fold(comms, said)
     return comms
 
 

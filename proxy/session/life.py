@@ -1,0 +1,178 @@
+"""The kernel's life in a session: it comes up, is proven, dies, is restarted, is shut down.
+
+The table is in ``lifecycle.py``, the holding of requests in ``startup.py``; here they become
+commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.message import Channel, ClientId, Message
+from proxy.session import events as ev
+from proxy.session.asker import KMUX
+from proxy.session.commands import (
+    Command,
+    EndSession,
+    Log,
+    RestartKernel,
+    StartTimer,
+)
+from proxy.session.lifecycle import State
+from proxy.session.machines import Machines
+from proxy.session.queue import TOO_MANY
+from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER
+
+
+class KernelLife:
+    """What a kernel's coming and going means for those who wait for it."""
+
+    def __init__(self, machines: Machines, take: Callable[[ev.ClientSent], list[Command]]) -> None:
+        self._m = machines
+        self._take = take
+        """Takes a request that was held, as if it came now."""
+        self.owners: set[ClientId] = set()
+        """The clients of the process that runs kmux as its kernel."""
+
+    # It comes up
+
+    def launched(self, event: ev.KernelLaunched) -> list[Command]:
+        m = self._m
+        again = m.lifecycle.state is State.STARTING  # the last one found its ports taken
+        if not m.lifecycle.happen("launched") and not again:
+            return []
+        m.interrupts.interrupts.mode = event.interrupt_mode
+        m.startup.begin()
+        self._forget_kernel()
+        return [m.answers.publish("starting", event.at), *self._ask_kernel_info(event.at)]
+
+    def _ask_kernel_info(self, at: float) -> list[Command]:
+        ask = self._m.asker.ask(Channel.SHELL, "kernel_info_request", {}, at)
+        return [ask, StartTimer(PROVE_TIMER, PROVE_SECONDS)]
+
+    def heard(self, message: Message) -> list[Command]:
+        """The kernel's first iopub message came."""
+        self._m.startup.heard = True
+        self._m.voice.learn(message)
+        return self._prove()
+
+    def answered_kmux(self, message: Message) -> list[Command]:
+        """The kernel answered what kmux asked."""
+        m = self._m
+        if message.header.msg_type != "kernel_info_reply" or m.startup.answered:
+            return []
+        m.voice.learn(message)
+        m.kernel_info.learn(message)
+        m.startup.answered = True
+        return self._prove()
+
+    def _prove(self) -> list[Command]:
+        """Let the frontends' requests through once the kernel has answered and was heard."""
+        m = self._m
+        if not m.startup.proven or not m.lifecycle.happen("proven"):
+            return []
+        commands: list[Command] = [Log("kernel.ready", {"heard_iopub": m.startup.heard})]
+        for event in m.startup.release():
+            commands += self._take(event)
+        return commands
+
+    def overdue(self, at: float) -> list[Command]:
+        """The timer ran out: ask again, or take it for a kernel that publishes nothing."""
+        if self._m.lifecycle.state is not State.STARTING:
+            return []
+        if self._m.startup.ask_again():
+            return self._prove() or self._ask_kernel_info(at)
+        return [StartTimer(PROVE_TIMER, PROVE_SECONDS)]
+
+    def hold(self, event: ev.ClientSent) -> list[Command]:
+        """Keep a request for a kernel that is coming up; refuse it where none is."""
+        m = self._m
+        if not m.lifecycle.holds:
+            return m.answers.refuse(event, "KernelDied", self._cause)
+        return [] if m.startup.hold(event) else m.answers.refuse(event, *TOO_MANY)
+
+    # It ends
+
+    def died(self, event: ev.KernelDied) -> list[Command]:
+        m = self._m
+        ending = m.lifecycle.state is State.ENDING
+        log = Log("kernel.died", {"reason": event.reason}, "info" if ending else "warning")
+        again = m.lifecycle.die(event.reason, event.at)
+        commands = self._abandon("KernelDied", event.reason, event.at)
+        if again:
+            return [*commands, m.answers.publish("restarting", event.at), log, RestartKernel()]
+        if ending:
+            return [*commands, *self._refuse_held(), log]
+        if m.policy.on_death == "end":
+            # The frontend that runs kmux as its kernel decides. JupyterLab takes "dead" as final
+            # and would not come back after its server has restarted the kernel.
+            m.lifecycle.happen("end")
+            state = m.answers.publish("restarting", event.at)
+            return [*commands, *self._refuse_held(), state, log, EndSession(False)]
+        return [*commands, *self._refuse_held(), m.answers.publish("dead", event.at), log]
+
+    def restart(self, at: float) -> list[Command]:
+        """Restart the kernel for everybody."""
+        m = self._m
+        if not m.lifecycle.happen("restart"):
+            return []
+        commands = self._abandon("KernelRestarted", "the kernel was restarted", at)
+        ask = m.asker.ask(Channel.CONTROL, "shutdown_request", {"restart": True}, at)
+        return [*commands, m.answers.publish("restarting", at), ask, RestartKernel()]
+
+    def end(
+        self, event: ev.ClientSent, *, restart: bool, reply: dict[str, object]
+    ) -> list[Command]:
+        """The owner shuts the kernel down, and kmux with it: it decides what comes next."""
+        m = self._m
+        # Never refused, however much waits: the kernel's answer where there is one.
+        answer = m.queue.submit(event) if m.is_ready else m.answers.reply_to(event, reply)
+        m.lifecycle.happen("end")
+        return [*answer, *self._refuse_held(), EndSession(restart)]
+
+    def shutting_down(self, event: ev.ShuttingDown) -> list[Command]:
+        self._m.lifecycle.happen("end")
+        commands = self._abandon("KernelEnded", "the kernel was shut down", event.at)
+        commands += self._refuse_held()
+        content = {"restart": event.restart}
+        ask = self._m.asker.ask(Channel.CONTROL, "shutdown_request", content, event.at)
+        return [*commands, ask]
+
+    @property
+    def _cause(self) -> str:
+        return self._m.lifecycle.cause or "the kernel was shut down"
+
+    def _refuse_held(self) -> list[Command]:
+        """No kernel will come up any more for what waits for one."""
+        commands: list[Command] = []
+        for event in self._m.startup.release():
+            commands += self._m.answers.refuse(event, "KernelDied", self._cause)
+        return commands
+
+    def _abandon(self, ename: str, evalue: str, at: float) -> list[Command]:
+        """The kernel is gone, or about to be: answer what it leaves unanswered."""
+        m = self._m
+        passed_over = {KMUX}
+        if m.policy.on_death == "end":
+            # Who started kmux as its kernel sees it end, and draws its own conclusions, as with
+            # any kernel: nbclient tells a dead kernel from a cell that failed.
+            passed_over |= self.owners
+        waiting = [r for r in m.requests.waiting() if r.client not in passed_over]
+        commands = m.answers.abandon(waiting, ename, evalue, at)
+        commands += m.queue.abandon(ename, evalue, passed_over)
+        commands += m.interrupts.abandon()
+        for event in m.subshells.abandon():
+            commands += m.answers.refused(event, ename, evalue)
+        self._forget_kernel()
+        return commands
+
+    def _forget_kernel(self) -> None:
+        m = self._m
+        m.requests.clear()
+        m.status.reset()
+        m.interrupts.interrupts.clear()
+        m.subshells.abandon()
+        m.comms.clear()
+        m.running.clear()
+        for prompt in m.prompts.close_all():
+            m.mailbox.withdraw(prompt.msg_id)
