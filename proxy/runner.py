@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from proxy.rejections import Rejections
 from proxy.session import commands as cmd
 from proxy.session import events as ev
 from proxy.session.session import Session
+from proxy.session.shell_queue import Execution
 from proxy.sockets import SocketSet, Unreachable
 
 LINGER_MS = 500
@@ -105,6 +106,11 @@ class Runner:
             self._log.info("session.ended", status=status)
         return status
 
+    @property
+    def executions(self) -> Iterable[Execution]:
+        """The cells that run and wait, in the order of their turns."""
+        return self.session.machines.queue.executions
+
     def interrupt(self) -> None:
         """Interrupt the kernel, in the way that it understands."""
         self.dispatch(ev.InterruptRequested(at=time.time()))
@@ -152,7 +158,7 @@ class Runner:
 
     def client_returned(self, client: ClientId, owner: bool) -> None:
         if client not in self.clients:
-            self.clients[client] = ClientInfo(_client_name(client), time.time())
+            self.clients[client] = ClientInfo(client_name(client), time.time())
             self._log.info("client.attached", client=client)
             self._changed("attached", client)
         self.dispatch(ev.ClientReturned(at=time.time(), client=client, owner=owner))
@@ -255,7 +261,7 @@ class Runner:
         getattr(self._log, command.level)(command.event, **command.values)
 
 
-def _client_name(client: ClientId) -> str:
+def client_name(client: ClientId) -> str:
     """Show a routing identity: jupyter_client's is its session id, automatic ones are bytes."""
     identity = client[-1]
     text = identity.decode("ascii", "replace")

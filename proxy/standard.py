@@ -24,13 +24,14 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy import memory
 from proxy.daemon import registration as registrations
+from proxy.daemon.answering import Answering, visible
 from proxy.daemon.registry import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.kernels import specs
 from proxy.kernels.asyncio_thread import open_asyncio_thread
 from proxy.kernels.process import LaunchOptions
 from proxy.logs import log
-from proxy.message import ClientId, comes_back
+from proxy.message import Channel, ClientId, comes_back
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
@@ -53,6 +54,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     transport: connection.Transport = "tcp"
     encrypt: bool = False
     encrypt_kernel: bool = False
+    policy: Policy = Policy()
+    """What is done when a client is gone. What is done when the kernel is follows from the file."""
+    replay: bool = False
+    """Whether there is a second set of ports, whose new subscribers are sent what they missed."""
     kernel_arguments: tuple[str, ...] = ()
     """What the frontend that runs kmux as its kernel adds to the kernel's command line."""
 
@@ -63,12 +68,14 @@ class Display:
     def __init__(self, show: Callable[[str], None] | None) -> None:
         self._show = show or (lambda line: None)
 
-    def started(self, info: SessionInfo) -> None:
+    def started(self, info: SessionInfo, replay_file: Path | None) -> None:
         file = Path(info.connection_file)
         self._show(f"{info.name}: sharing kernel {info.kernel}")
         self._show(f"  connection file  {file}")
         self._show(f"  terminal         jupyter console --existing {file.name}")
         self._show(f"  Qt console       jupyter qtconsole --existing {file.name}")
+        if replay_file is not None:
+            self._show(f"  with a replay    {replay_file}")
         self._show("  Ctrl-C interrupts the kernel, twice ends it")
 
     def client(self, what: str, name: str, clients: int) -> None:
@@ -101,10 +108,11 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     sockets = SocketSet()
     if file is None:
         file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}.json"
-    written = False
+    written: list[Path] = []
+    replay_file: Path | None = None
     try:
         async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
-            policy = Policy(on_death="end" if owned else "restart")
+            policy = msgspec.structs.replace(options.policy, on_death="end" if owned else "restart")
 
             def changed(what: str, client: ClientId) -> None:
                 if comes_back(client):
@@ -129,35 +137,34 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
             )
             runner.attach(endpoint)
+            await nursery.start(_obey_signals, runner, display, owned)  # before a file is written
             if not owned:
                 connection.write(file, endpoint.info)
-                written = True
+                written.append(file)
+            if options.replay:
+                wanted = _beside(endpoint.info)
+                replaying = ZmqEndpoint(context, sockets, wanted, runner, b"replay", replays=True)
+                runner.attach(replaying)
+                replay_file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}-replay.json"
+                connection.write(replay_file, replaying.info)
+                written.append(replay_file)
 
-            def describe() -> SessionInfo:
-                return SessionInfo(
-                    name=name,
-                    kernel=options.kernel,
-                    language=spec.language,
-                    status=runner.session.execution_state,
-                    clients=len(visible(runner)),
-                    pid=runner.kernel.pid,
-                    connection_file=str(file),
-                )
-
+            answering = Answering(
+                runner, name=name, kernel=options.kernel, language=spec.language, file=file
+            )
             nursery.start_soon(sockets.run)
             nursery.start_soon(memory.give_back)
-            nursery.start_soon(registration.serve, describe)
-            nursery.start_soon(_obey_signals, runner, display, owned)
+            nursery.start_soon(registration.serve, answering.answer)
             if owned:
                 nursery.start_soon(_follow_parent, runner)
             log().info("session.started", session=name, kernel=options.kernel, file=str(file))
-            display.started(describe())
+            display.started(answering.describe(), replay_file)
             status = await runner.run()
             nursery.cancel_scope.cancel()
     finally:
         registration.close()
-        if written:
-            file.unlink(missing_ok=True)
+        for each in written:
+            each.unlink(missing_ok=True)
         private.unlink(missing_ok=True)
         sockets.close_all()
         with trio.CancelScope(shield=True):
@@ -165,11 +172,6 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     if not owned or status is None:
         return 0
     return status if status >= 0 else 128 - status
-
-
-def visible(runner: Runner) -> list[ClientId]:
-    """The clients that a person would count: not the passing sockets of servers that probe."""
-    return [client for client in runner.clients if comes_back(client)]
 
 
 def _fresh_info(options: Options) -> connection.ConnectionInfo:
@@ -191,11 +193,23 @@ def _fresh_info(options: Options) -> connection.ConnectionInfo:
     )
 
 
+def _beside(info: connection.ConnectionInfo) -> connection.ConnectionInfo:
+    """Make the connection information of a second set of ports for the same frontends."""
+    free = dict.fromkeys(Channel, 0)
+    ip = f"{info.ip}-replay" if info.transport == "ipc" else info.ip
+    return msgspec.structs.replace(info.with_ports(free), ip=ip)
+
+
 def _ignore(number: int, frame: FrameType | None) -> None:
     """Do nothing."""
 
 
-async def _obey_signals(runner: Runner, display: Display, owned: bool) -> None:
+async def _obey_signals(
+    runner: Runner,
+    display: Display,
+    owned: bool,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     last = float("-inf")
     for received in SIGNALS:
         # When the session is over, trio puts this back and delivers what came too late again:
@@ -203,6 +217,7 @@ async def _obey_signals(runner: Runner, display: Display, owned: bool) -> None:
         # Python's "Signal 2 ignored due to race condition".)
         signal.signal(received, _ignore)
     with trio.open_signal_receiver(*SIGNALS) as signals:
+        task_status.started()
         async for number in signals:
             if owned:
                 runner.interrupt() if number == signal.SIGINT else runner.terminate()

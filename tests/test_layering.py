@@ -76,6 +76,8 @@ COVERED_ELSEWHERE = {
     "proxy.cli.main": "tests/test_standard.py",
     "proxy.cli.run": "tests/test_standard.py",
     "proxy.cli.ps": "tests/test_standard.py",
+    "proxy.cli.table": "tests/cli/test_queue.py",
+    "proxy.daemon.answering": "tests/cli/test_queue.py",
     "proxy.cli.kernelspec": "tests/jupyter",
 }
 """Modules without a test file of their own, and where their tests are. To be short."""

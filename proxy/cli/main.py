@@ -14,6 +14,7 @@ from proxy.errors import InternalError, KmuxError
 COMMANDS = {
     "run": "Share one kernel from this terminal.",
     "ps": "List the shared kernels of this machine.",
+    "queue": "Show the cells that run and wait in a shared kernel, or cancel one.",
     "lab": "Open a notebook in JupyterLab on a shared kernel.",
     "kernelspec": 'Install "Python 3 (shared)" and the like into Jupyter.',
 }

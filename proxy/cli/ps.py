@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 import msgspec
 
+from proxy.cli.table import show
 from proxy.daemon import registry
 
 
@@ -28,17 +27,4 @@ def command(as_json: bool) -> None:
     if not sessions:
         click.echo("No shared kernel runs. Start one with: kmux run --kernel python3")
         return
-    columns = [field.name for field in msgspec.structs.fields(registry.SessionInfo)]
-    rows = [[str(getattr(session, name) or "") for name in columns] for session in sessions]
-    titles = [name.upper().replace("_", " ") for name in columns]
-    if not sys.stdout.isatty():
-        for row in (titles, *rows):
-            click.echo("\t".join(row))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*titles, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
+    show(registry.SessionInfo, sessions)

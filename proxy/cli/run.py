@@ -11,6 +11,7 @@ import click
 import trio
 
 from proxy import logs, standard
+from proxy.session.lifecycle import AWAY_SECONDS, Policy
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
@@ -32,6 +33,36 @@ from proxy import logs, standard
 )
 @click.option("--curve", is_flag=True, help="Encrypt the frontends' side (CurveZMQ).")
 @click.option("--kernel-curve", is_flag=True, help="Encrypt the kernel's side, where it can.")
+@click.option(
+    "--restart",
+    type=click.Choice(["allow", "owner", "refuse"]),
+    default="allow",
+    show_default=True,
+    help="Who may restart the kernel, for everybody: any frontend, the one that runs kmux as its "
+    "kernel, or none.",
+)
+@click.option(
+    "--prompts",
+    type=click.Choice(["wait", "anyone"]),
+    default="wait",
+    show_default=True,
+    help="An input() of a frontend that is away waits for it, or anyone may answer.",
+)
+@click.option(
+    "--away",
+    type=click.FloatRange(min=0),
+    default=AWAY_SECONDS / 3600,
+    show_default=True,
+    metavar="HOURS",
+    help="How long a frontend that vanished may come back, before its waiting cells, prompts and "
+    "comms are let go of.",
+)
+@click.option(
+    "--replay",
+    is_flag=True,
+    help="Write a second connection file, for recorders and scripts: who subscribes there is sent "
+    "first what it missed (comm_opens, and the running cell's output).",
+)
 @click.argument("kernel_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
     """Share one kernel until Ctrl-C is pressed twice.
@@ -56,6 +87,12 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
         transport=options["transport"],
         encrypt=options["curve"],
         encrypt_kernel=options["kernel_curve"],
+        policy=Policy(
+            restart=options["restart"],
+            prompts=options["prompts"],
+            away_seconds=options["away"] * 3600,
+        ),
+        replay=options["replay"],
     )
     status = trio.run(standard.run, chosen, click.echo)
     # Everything is closed. Python's own way out would put the signals' default action back

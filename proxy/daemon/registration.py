@@ -11,8 +11,19 @@ from pathlib import Path
 import msgspec
 import trio
 
-from proxy.daemon.registry import ANSWER_SECONDS, SessionInfo, ask, socket_path
+from proxy.daemon.registry import (
+    ANSWER_SECONDS,
+    MAX_QUESTION_BYTES,
+    Cancelled,
+    Question,
+    QueueEntry,
+    SessionInfo,
+    ask,
+    socket_path,
+)
 from proxy.errors import ConfigError
+
+Answer = SessionInfo | list[QueueEntry] | Cancelled
 
 MAX_NAME_CHARACTERS = 48
 """A Unix socket's path has some 100 bytes in all."""
@@ -40,21 +51,33 @@ class Registration:
         self._path = path
         self._listener = listener
 
-    async def serve(self, describe: Callable[[], SessionInfo]) -> None:
+    async def serve(self, answer: Callable[[Question], Answer]) -> None:
         """Answer whoever asks, until cancelled."""
 
-        async def answer(stream: trio.SocketStream) -> None:
+        async def converse(stream: trio.SocketStream) -> None:
             with trio.move_on_after(ANSWER_SECONDS):
-                with contextlib.suppress(trio.BrokenResourceError):
-                    await stream.send_all(msgspec.json.encode(describe()) + b"\n")
+                with contextlib.suppress(trio.BrokenResourceError, msgspec.MsgspecError):
+                    asked = msgspec.json.decode(await _line(stream), type=Question)
+                    await stream.send_all(msgspec.json.encode(answer(asked)) + b"\n")
             await stream.aclose()
 
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
-        await trio.serve_listeners(answer, [listener])
+        await trio.serve_listeners(converse, [listener])
 
     def close(self) -> None:
         self._listener.close()
         self._path.unlink(missing_ok=True)
+
+
+async def _line(stream: trio.SocketStream) -> bytes:
+    """Read up to the end of the line, or of what a question may have."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) < MAX_QUESTION_BYTES:
+        chunk = await stream.receive_some(MAX_QUESTION_BYTES)
+        if not chunk:
+            break
+        line += chunk
+    return line
 
 
 def register_as(wish: str) -> Registration:

@@ -1,7 +1,7 @@
 """The sessions of this user on this machine: one Unix socket each, named after the session.
 
-Who connects to it is told about the session in one line of JSON. A socket that nobody answers on
-was left by a kmux that was killed; it is removed.
+Who connects to it asks in one line of JSON (:class:`Question`) and is answered in one. A socket
+that nobody answers on was left by a kmux that was killed; it is removed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,25 @@ from __future__ import annotations
 import errno
 import socket
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import msgspec
 
+from proxy.errors import ConfigError
 from proxy.settings import runtime_dir
 
 ANSWER_SECONDS = 2.0
-MAX_ANSWER_BYTES = 64 * 1024
+MAX_QUESTION_BYTES = 4096
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What a session is asked: about itself, about its queue, or not to run a cell of it."""
+
+    about: Literal["session", "queue", "cancel"] = "session"
+    msg_id: str = ""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +42,22 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     connection_file: str
 
 
+class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``kmux queue``: a cell that runs or waits. Field names are ``--json``'s keys."""
+
+    state: str
+    client: str
+    msg_id: str
+    subshell_id: str | None
+    code: str
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """How many cells will not run for the asking."""
+
+    count: int
+
+
 def socket_path(name: str) -> Path:
     return runtime_dir() / f"{name}.sock"
 
@@ -40,22 +68,47 @@ def sessions() -> list[SessionInfo]:
     return [info for info in found if info is not None]
 
 
+def queue(name: str) -> list[QueueEntry]:
+    """Return what runs and waits in a session. Raises :class:`ConfigError` where none runs."""
+    return _ask_session(name, Question("queue"), list[QueueEntry])
+
+
+def cancel(name: str, msg_id: str) -> int:
+    """Take a cell that waits out of a session's queue. Returns how many there were: 0 or 1.
+
+    Raises :class:`ConfigError` where no such session runs.
+    """
+    return _ask_session(name, Question("cancel", msg_id), Cancelled).count
+
+
 def ask(path: Path) -> SessionInfo | None:
     """Ask the session behind a socket about itself.
 
     Returns None where nobody answers; a socket that was left by a dead kmux is removed.
     """
+    return _ask(path, Question(), SessionInfo)
+
+
+def _ask_session(name: str, question: Question, answer: type[T]) -> T:
+    found = _ask(socket_path(name), question, answer)
+    if found is None:
+        raise ConfigError(f"no session {name!r} runs; kmux ps lists those that do")
+    return found
+
+
+def _ask(path: Path, question: Question, answer: type[T]) -> T | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_SECONDS)
         try:
             connection.connect(str(path))
-            line = b""
+            connection.sendall(msgspec.json.encode(question) + b"\n")
+            line = bytearray()
             while not line.endswith(b"\n") and len(line) < MAX_ANSWER_BYTES:
-                chunk = connection.recv(4096)
+                chunk = connection.recv(64 * 1024)
                 if not chunk:
                     break
                 line += chunk
-            return msgspec.json.decode(line, type=SessionInfo)
+            return msgspec.json.decode(line, type=answer)
         except OSError as error:
             if error.errno == errno.ECONNREFUSED:
                 path.unlink(missing_ok=True)

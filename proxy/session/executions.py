@@ -58,12 +58,11 @@ class Executions:
         return sum(len(e) for shell in self._shells.values() for e in shell.waiting.values())
 
     def __iter__(self) -> Iterator[Execution]:
-        """What runs and what waits, by client, in no order between clients."""
+        """What runs and what waits, shell by shell, in the order in which it has its turn."""
         for shell in self._shells.values():
             if shell.running is not None and shell.running.state is State.EXECUTING:
                 yield shell.running
-            for entries in shell.waiting.values():
-                yield from (entry for entry in entries if isinstance(entry, Execution))
+            yield from shell.in_turn()
 
     def running(self, subshell_id: str | None = None) -> Execution | None:
         """What runs on a shell."""

@@ -7,7 +7,7 @@ So a comm_close detaches its sender, and the kernel hears of it
 
 * from the client that opened the comm,
 * from the last client that holds it. A client holds a comm that it was shown (it was attached when
-  the kernel opened the comm) or that it used (it sent on it, or asked for its state), until it closes it
+  the kernel opened it) or that it used (it sent on it, or asked for its state), until it closes it
   or leaves.
 
 A close that follows the opening within ``REFLEX_SECONDS``, from a client that never used the
@@ -67,7 +67,7 @@ class Holders:
         return orphans
 
     def opened(self, comm_id: str, opener: ClientId | None, at: float) -> None:
-        """A comm was opened, by a client or (None) by the kernel: then all that are attached see it."""
+        """A comm was opened, by a client or (None) by the kernel: the attached see only those."""
         self._comms[comm_id] = _Held(opener, at)
 
     def is_kernels(self, comm_id: str) -> bool:

@@ -7,6 +7,7 @@ changes this state is in this file.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
@@ -140,6 +141,22 @@ class ShellQueue:
         silent = (client for client, entries in self.waiting.items() if _is_silent(entries[0]))
         others = (client for client in self.waiting if client != self._last)
         return next(silent, None) or next(others, None) or next(iter(self.waiting))
+
+    def in_turn(self) -> Iterator[Execution]:
+        """The cells that wait, in the order in which they run if nothing else comes."""
+        cells = {
+            client: deque(entry for entry in entries if isinstance(entry, Execution))
+            for client, entries in self.waiting.items()
+        }
+        last = self._last
+        while cells:
+            silent = (client for client, mine in cells.items() if mine[0].silent)
+            others = (client for client in cells if client != last)
+            last = next(silent, None) or next(others, None) or next(iter(cells))
+            mine = cells.pop(last)
+            yield mine.popleft()
+            if mine:
+                cells[last] = mine
 
     def abort(self, client: ClientId) -> Step:
         """Take all cells of a client out. What else it sent goes to the kernel."""

@@ -31,7 +31,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 async def test_who_asks_is_told(nursery: trio.Nursery) -> None:
     registration = register("mine")
-    nursery.start_soon(registration.serve, lambda: INFO)
+    nursery.start_soon(registration.serve, lambda question: INFO)
     assert await trio.to_thread.run_sync(sessions) == [INFO]
     nursery.cancel_scope.cancel()
     registration.close()
@@ -39,7 +39,7 @@ async def test_who_asks_is_told(nursery: trio.Nursery) -> None:
 
 async def test_who_hangs_up_does_not_end_the_session(nursery: trio.Nursery) -> None:
     registration = register("mine")
-    nursery.start_soon(registration.serve, lambda: INFO)
+    nursery.start_soon(registration.serve, lambda question: INFO)
     for _ in range(20):
         with socket.socket(socket.AF_UNIX) as hasty:
             hasty.connect(str(socket_path("mine")))

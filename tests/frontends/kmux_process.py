@@ -155,10 +155,11 @@ class Kmux:
         except psutil.NoSuchProcess:
             return []
 
-    def client(self, *, ready: bool = True, identity: str | None = None) -> Client:
+    def client(
+        self, *, ready: bool = True, identity: str | None = None, file: Path | None = None
+    ) -> Client:
         """Attach a jupyter_client."""
-        file = self.file
-        client = Client(connection_file=str(file))
+        client = Client(connection_file=str(file or self.file))
         client.load_connection_file()
         if identity:
             client.session.session = identity

@@ -1,0 +1,36 @@
+"""``kmux queue``: what runs and what waits in a shared kernel."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from proxy.cli.table import show
+from proxy.daemon import registry
+from proxy.errors import ConfigError
+
+
+@click.command("queue")
+@click.argument("name")
+@click.option("--cancel", metavar="ID", help="Take the cell with this msg_id out of the queue.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for scripts.")
+def command(name: str, cancel: str | None, as_json: bool) -> None:
+    """Show the cells that run and wait in session NAME, in the order of their turns.
+
+    \b
+    Example:
+      kmux queue analysis
+      kmux queue analysis --cancel 5ab1f0c2-7d3fd1e26a_4
+    """
+    if cancel is not None:
+        if not registry.cancel(name, cancel):
+            raise ConfigError(f"no cell {cancel!r} waits in {name}; kmux queue {name} lists them")
+        click.echo(f"cancelled {cancel}")
+        return
+    entries = registry.queue(name)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
+    elif not entries:
+        click.echo(f"No cell runs or waits in {name}.")
+    else:
+        show(registry.QueueEntry, entries)
