@@ -14,13 +14,11 @@ from typing import Any
 
 import msgspec
 import trio
-import zmq
 
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ClientProtocolError, KernelProtocolError, ProtocolError
-from proxy.kernels.asyncio_thread import AsyncioThread
-from proxy.kernels.process import LaunchOptions
-from proxy.kernels.supervisor import Supervisor
+from proxy.kernels.kernel import Kernel
+from proxy.kernels.sink import KernelSink
 from proxy.logs import log
 from proxy.message import Channel, ClientId, Message
 from proxy.rejections import Rejections
@@ -46,16 +44,14 @@ class Runner:
     def __init__(
         self,
         session: Session,
-        context: zmq.Context[zmq.Socket[bytes]],
         sockets: SocketSet,
-        asyncio_thread: AsyncioThread,
-        options: LaunchOptions,
+        kernel: Callable[[KernelSink], Kernel],
         *,
         changed: Callable[[str, ClientId], None] | None = None,
     ) -> None:
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
-        self.kernel = Supervisor(context, sockets, asyncio_thread, options, self)
+        self.kernel = kernel(self)
         self._sockets = sockets
         self._changed = changed or (lambda what, client: None)
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
@@ -85,9 +81,9 @@ class Runner:
         self._endpoints[endpoint.tag] = endpoint
 
     async def run(self) -> int | None:
-        """Launch the kernel and serve until the session ends. Returns the kernel's exit status.
+        """Serve the kernel until the session ends. Returns the kernel's exit status.
 
-        Raises :class:`KernelGone` where it does not start. When cancelled, the kernel is killed
+        Raises :class:`KernelGone` where it does not start. When cancelled, the kernel is let go of
         and all sockets are closed.
         """
         status = None
@@ -192,8 +188,8 @@ class Runner:
     def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
         self._reject(channel, error)
 
-    def kernel_launched(self, interrupt_mode: str) -> None:
-        self.dispatch(ev.KernelLaunched(at=time.time(), interrupt_mode=interrupt_mode))
+    def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
+        self.dispatch(ev.KernelLaunched(at=time.time(), interrupt_mode=interrupt_mode, found=found))
 
     def kernel_died(self, reason: str) -> None:
         self.dispatch(ev.KernelDied(at=time.time(), reason=reason))

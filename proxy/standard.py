@@ -29,7 +29,11 @@ from proxy.daemon.registry import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.kernels import specs
 from proxy.kernels.asyncio_thread import open_asyncio_thread
+from proxy.kernels.found import FoundKernel
+from proxy.kernels.kernel import Kernel
 from proxy.kernels.process import LaunchOptions
+from proxy.kernels.sink import KernelSink
+from proxy.kernels.supervisor import Supervisor
 from proxy.logs import log
 from proxy.message import Channel, ClientId, comes_back
 from proxy.runner import Runner
@@ -50,6 +54,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     kernel: str
     name: str | None = None
+    existing: Path | None = None
+    """The connection file of a kernel that runs already; no other is launched."""
     connection_file: Path | None = None
     transport: connection.Transport = "tcp"
     encrypt: bool = False
@@ -94,11 +100,13 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     Raises :class:`ConfigError` and :class:`KernelGone` where it cannot be started.
     """
     gc.freeze()  # what was imported lives as long as the process: collections pass it over
-    spec = specs.find(options.kernel)
+    found = connection.read(options.existing) if options.existing is not None else None
+    kernel_name = _name_of(found) if found is not None else options.kernel
+    language = specs.find(options.kernel).language if found is None else ""
     file = options.connection_file
     owned = file is not None and (file.exists() or _is_run_by_jupyter())
-    info = connection.read(file) if file is not None and owned else _fresh_info(options)
-    wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or options.kernel
+    info = connection.read(file) if file is not None and owned else _fresh_info(options, found)
+    wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or kernel_name
     registration = registrations.register(wish) if options.name else registrations.register_as(wish)
     name = registration.name
     display = Display(None if owned else show)
@@ -112,27 +120,31 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     replay_file: Path | None = None
     try:
         async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
-            policy = msgspec.structs.replace(options.policy, on_death="end" if owned else "restart")
+            policy = options.policy
+            if owned or found is not None:  # somebody else decides
+                policy = msgspec.structs.replace(policy, on_death="end")
+            if found is not None:
+                policy = msgspec.structs.replace(policy, owns_kernel=False, restart="refuse")
 
             def changed(what: str, client: ClientId) -> None:
                 if comes_back(client):
                     display.client(what, runner.clients[client].name, len(visible(runner)))
 
-            runner = Runner(
-                Session(secrets.token_hex(8), policy),
-                context,
-                sockets,
-                asyncio_thread,
-                LaunchOptions(
+            def kernel(sink: KernelSink) -> Kernel:
+                if found is not None:
+                    return FoundKernel(context, sockets, found, sink)
+                launch = LaunchOptions(
                     kernel_name=options.kernel,
                     connection_file=private,
                     key=info.key,
                     signature_scheme=info.signature_scheme,
                     encrypt=options.encrypt_kernel,
                     arguments=options.kernel_arguments,
-                ),
-                changed=changed,
-            )
+                )
+                return Supervisor(context, sockets, asyncio_thread, launch, sink)
+
+            session = Session(secrets.token_hex(8), policy)
+            runner = Runner(session, sockets, kernel, changed=changed)
             endpoint = ZmqEndpoint(
                 context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
             )
@@ -150,14 +162,14 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 written.append(replay_file)
 
             answering = Answering(
-                runner, name=name, kernel=options.kernel, language=spec.language, file=file
+                runner, name=name, kernel=kernel_name, language=language, file=file
             )
             nursery.start_soon(sockets.run)
             nursery.start_soon(memory.give_back)
             nursery.start_soon(registration.serve, answering.answer)
             if owned:
                 nursery.start_soon(_follow_parent, runner)
-            log().info("session.started", session=name, kernel=options.kernel, file=str(file))
+            log().info("session.started", session=name, kernel=kernel_name, file=str(file))
             display.started(answering.describe(), replay_file)
             status = await runner.run()
             nursery.cancel_scope.cancel()
@@ -174,8 +186,18 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     return status if status >= 0 else 128 - status
 
 
-def _fresh_info(options: Options) -> connection.ConnectionInfo:
-    """Make the connection information of a new session: all ports free to choose."""
+def _name_of(found: connection.ConnectionInfo) -> str:
+    """What to call a kernel that was found: as its connection file does, where it does."""
+    return str(found.extra.get("kernel_name") or "kernel")
+
+
+def _fresh_info(
+    options: Options, found: connection.ConnectionInfo | None
+) -> connection.ConnectionInfo:
+    """Make the connection information of a new session: all ports free to choose.
+
+    The key is that of a kernel that was found: then no message need be signed again.
+    """
     if options.transport == "ipc":
         address = str(runtime_dir() / f"ipc-{secrets.token_hex(4)}")
     else:
@@ -187,9 +209,10 @@ def _fresh_info(options: Options) -> connection.ConnectionInfo:
     return connection.ConnectionInfo(
         transport=options.transport,
         ip=address,
-        key=connection.new_key(),
+        key=found.key if found is not None else connection.new_key(),
+        signature_scheme=found.signature_scheme if found is not None else "hmac-sha256",
         curve=curve,
-        extra={"kernel_name": options.kernel},
+        extra={"kernel_name": _name_of(found) if found is not None else options.kernel},
     )
 
 

@@ -69,6 +69,7 @@ COVERED_ELSEWHERE = {
     "proxy.session.machines": "tests/session",
     "proxy.endpoints.sink": "tests/endpoints",
     "proxy.kernels.sink": "tests/frontends",
+    "proxy.kernels.kernel": "tests/kernels",
     # Everything from the runner on is tested with real kernels and frontends.
     "proxy.runner": "tests/frontends",
     "proxy.kernels.output": "tests/test_standard.py",

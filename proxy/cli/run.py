@@ -16,6 +16,13 @@ from proxy.session.lifecycle import AWAY_SECONDS, Policy
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
 @click.option("--kernel", default="python3", show_default=True, help="An installed kernelspec.")
+@click.option(
+    "--existing",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Share the running kernel of this connection file. It is interrupted by message only, and "
+    "never restarted or ended by kmux.",
+)
 @click.option("--name", help="What to call the session. Default: the kernel's name.")
 @click.option(
     "-f",
@@ -82,6 +89,7 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
     chosen = standard.Options(
         kernel=options["kernel"],
         name=options["name"],
+        existing=options["existing"],
         connection_file=file,
         kernel_arguments=kernel_arguments,
         transport=options["transport"],

@@ -49,6 +49,7 @@ class KernelChannels:
         self._channels: dict[Channel, ZmqSocket] = {}
         self._monitors: list[ZmqSocket] = []
         self._connected: set[Channel] = set()
+        self._all_connected = trio.Event()
         self._disconnected = trio.Event()
         self._disconnected.set()
         self.heard = False
@@ -83,12 +84,16 @@ class KernelChannels:
         """Send a heartbeat; :attr:`heartbeat_heard` says when the last one came back."""
         self._channels[Channel.HEARTBEAT].send([b"", b"ping"])
 
-    async def finish(self) -> None:
-        """Take in all that a kernel sent before its process ended.
+    async def wait_connected(self) -> None:
+        """Wait until shell, control, stdin and iopub are connected."""
+        await self._all_connected.wait()
+
+    async def finish(self, seconds: float = FINISH_SECONDS) -> None:
+        """Wait until the kernel has closed its connections, and take in all that it sent.
 
         libzmq reports a connection as closed after it has read all that came on it.
         """
-        with trio.move_on_after(FINISH_SECONDS):
+        with trio.move_on_after(seconds):
             await self._disconnected.wait()
         for socket in self._channels.values():
             while self._sockets.turn(socket):
@@ -117,6 +122,8 @@ class KernelChannels:
         event, _ = _MONITOR_EVENT.unpack_from(frames[0])
         if event == zmq.EVENT_CONNECTED:
             self._connected.add(channel)
+            if len(self._connected) == len(self._monitors):
+                self._all_connected.set()
             if self._disconnected.is_set():
                 self._disconnected = trio.Event()
         else:

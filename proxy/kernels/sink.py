@@ -17,8 +17,8 @@ class KernelSink(Protocol):
     def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
         """Frames of the kernel were dropped."""
 
-    def kernel_launched(self, interrupt_mode: str) -> None:
-        """A kernel process was started, and its channels are connected."""
+    def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
+        """A kernel process was started, or found running, and its channels are connected."""
 
     def kernel_died(self, reason: str) -> None:
         """It ended on its own, or could not be started again. ``reason`` is for a person."""

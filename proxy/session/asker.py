@@ -29,9 +29,12 @@ class Asker:
         content: dict[str, Any],
         at: float,
         *,
+        metadata: dict[str, Any] | None = None,
         subshell_id: str | None = None,
     ) -> ToKernel:
         """Make a request, and the command that sends it."""
-        message = self._voice.message(msg_type, content, at, subshell_id=subshell_id)
+        message = self._voice.message(
+            msg_type, content, at, metadata=metadata or b"{}", subshell_id=subshell_id
+        )
         self._requests.add(KMUX, channel, message)
         return ToKernel(channel, KMUX, message)

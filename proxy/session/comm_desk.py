@@ -238,6 +238,14 @@ class CommDesk:
         event = msgspec.structs.replace(update.event, at=at)
         return [ToAll(self._answers.comm("comm_msg", event, content, tuple(buffers)))]
 
+    def record_open(self, message: Message, content: CommMessage, at: float) -> None:
+        """Record a comm that the kernel opened before kmux knew it, or its state."""
+        if content.comm_id in self.comms:
+            self.comms.open(message, content)
+            self._has_widgets |= content.fields is not None
+        else:
+            self._open(message, content, None, at)
+
     def _open(
         self, message: Message, content: CommMessage, opener: ClientId | None, at: float
     ) -> None:

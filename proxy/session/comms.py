@@ -15,7 +15,7 @@ Everything that changes this state is in this file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -89,13 +89,14 @@ def read(message: Message) -> CommMessage | None:
         return CommMessage(other.comm_id, other.target_name) if other is not None else None
     data, fields = content.data, None
     if data.state is not None:
-        fields = _fields(data.state, data.buffer_paths, message.buffers)
+        fields = fields_of(data.state, zip(data.buffer_paths, message.buffers, strict=False))
     return CommMessage(content.comm_id, content.target_name, data.method, fields)
 
 
-def _fields(state: dict[str, msgspec.Raw], paths: list[Path], buffers: tuple[Part, ...]) -> Fields:
+def fields_of(state: dict[str, msgspec.Raw], buffers: Iterable[tuple[Path, Part]]) -> Fields:
+    """Put a state's JSON and its buffers, each with its path, together key by key."""
     binary: dict[str, list[tuple[Path, Part]]] = {}
-    for path, buffer in zip(paths, buffers, strict=False):
+    for path, buffer in buffers:
         if path:
             binary.setdefault(str(path[0]), []).append((path, buffer))
     # Copied out of the message: one small key must not keep a large one's bytes.

@@ -75,6 +75,8 @@ class KernelLaunched(Event, frozen=True):
 
     interrupt_mode: str
     """"signal" or "message", as its kernelspec says."""
+    found: bool = False
+    """Whether it ran before: it may be busy, and have comms of which nothing is known."""
 
 
 class KernelDied(Event, frozen=True):

@@ -17,6 +17,7 @@ from proxy.session.commands import (
     Log,
     RestartKernel,
     StartTimer,
+    ToAll,
 )
 from proxy.session.lifecycle import State
 from proxy.session.machines import Machines
@@ -31,8 +32,18 @@ class KernelLife:
         self._m = machines
         self._take = take
         """Takes a request that was held, as if it came now."""
+        self._found = False
+        """Whether the kernel ran before kmux knew it."""
         self.owners: set[ClientId] = set()
         """The clients of the process that runs kmux as its kernel."""
+
+    @property
+    def asks_quietly(self) -> bool:
+        """Whether frontends are not to see what kmux's own requests lead to.
+
+        While a kernel of ours starts they do: its first idle tells them that it is there.
+        """
+        return self._found or self._m.is_ready
 
     # It comes up
 
@@ -42,46 +53,61 @@ class KernelLife:
         if not m.lifecycle.happen("launched") and not again:
             return []
         m.interrupts.interrupts.mode = event.interrupt_mode
-        m.startup.begin()
+        m.startup.begin(found=event.found)
+        self._found = event.found
         self._forget_kernel()
-        return [m.answers.publish("starting", event.at), *self._ask_kernel_info(event.at)]
+        commands = [m.answers.publish("starting", event.at), *self._ask_kernel_info(event.at)]
+        if event.found:
+            commands.append(m.asker.ask(Channel.CONTROL, "kernel_info_request", {}, event.at))
+        return commands
 
     def _ask_kernel_info(self, at: float) -> list[Command]:
         ask = self._m.asker.ask(Channel.SHELL, "kernel_info_request", {}, at)
         return [ask, StartTimer(PROVE_TIMER, PROVE_SECONDS)]
 
-    def heard(self, message: Message) -> list[Command]:
+    def heard(self, message: Message, at: float) -> list[Command]:
         """The kernel's first iopub message came."""
         self._m.startup.heard = True
         self._m.voice.learn(message)
-        return self._prove()
+        return self._prove(at)
 
-    def answered_kmux(self, message: Message) -> list[Command]:
+    def answered_kmux(self, channel: Channel, message: Message, at: float) -> list[Command]:
         """The kernel answered what kmux asked."""
         m = self._m
-        if message.header.msg_type != "kernel_info_reply" or m.startup.answered:
+        if message.header.msg_type != "kernel_info_reply":
+            return [*m.priming.kernel_answered(message, at), *self.primed()]
+        if channel is Channel.SHELL:
+            m.startup.shell_waits = False
+        if m.startup.answered:
             return []
         m.voice.learn(message)
         m.kernel_info.learn(message)
         m.startup.answered = True
-        return self._prove()
+        return self._prove(at)
 
-    def _prove(self) -> list[Command]:
+    def _prove(self, at: float) -> list[Command]:
         """Let the frontends' requests through once the kernel has answered and was heard."""
         m = self._m
         if not m.startup.proven or not m.lifecycle.happen("proven"):
             return []
         commands: list[Command] = [Log("kernel.ready", {"heard_iopub": m.startup.heard})]
+        if self._found:
+            commands.append(ToAll(m.answers.true_status(at)))
+            commands += m.priming.begin(at, busy=m.startup.shell_waits)
         for event in m.startup.release():
             commands += self._take(event)
         return commands
+
+    def primed(self) -> list[Command]:
+        """Let through what waited for the ledger, if that is filled."""
+        return [c for event in self._m.priming.release() for c in self._take(event)]
 
     def overdue(self, at: float) -> list[Command]:
         """The timer ran out: ask again, or take it for a kernel that publishes nothing."""
         if self._m.lifecycle.state is not State.STARTING:
             return []
         if self._m.startup.ask_again():
-            return self._prove() or self._ask_kernel_info(at)
+            return self._prove(at) or self._ask_kernel_info(at)
         return [StartTimer(PROVE_TIMER, PROVE_SECONDS)]
 
     def hold(self, event: ev.ClientSent) -> list[Command]:
@@ -126,17 +152,20 @@ class KernelLife:
         """The owner shuts the kernel down, and kmux with it: it decides what comes next."""
         m = self._m
         # Never refused, however much waits: the kernel's answer where there is one.
-        answer = m.queue.submit(event) if m.is_ready else m.answers.reply_to(event, reply)
+        ours = m.is_ready and m.policy.owns_kernel
+        answer = m.queue.submit(event) if ours else m.answers.reply_to(event, reply)
         m.lifecycle.happen("end")
         return [*answer, *self._refuse_held(), EndSession(restart)]
 
     def shutting_down(self, event: ev.ShuttingDown) -> list[Command]:
-        self._m.lifecycle.happen("end")
+        m = self._m
+        m.lifecycle.happen("end")
         commands = self._abandon("KernelEnded", "the kernel was shut down", event.at)
         commands += self._refuse_held()
+        if not m.policy.owns_kernel:
+            return commands
         content = {"restart": event.restart}
-        ask = self._m.asker.ask(Channel.CONTROL, "shutdown_request", content, event.at)
-        return [*commands, ask]
+        return [*commands, m.asker.ask(Channel.CONTROL, "shutdown_request", content, event.at)]
 
     @property
     def _cause(self) -> str:
@@ -161,7 +190,7 @@ class KernelLife:
         commands = m.answers.abandon(waiting, ename, evalue, at)
         commands += m.queue.abandon(ename, evalue, passed_over)
         commands += m.interrupts.abandon()
-        for event in m.subshells.abandon():
+        for event in (*m.subshells.abandon(), *m.priming.abandon()):
             commands += m.answers.refused(event, ename, evalue)
         self._forget_kernel()
         return commands
@@ -172,6 +201,7 @@ class KernelLife:
         m.status.reset()
         m.interrupts.interrupts.clear()
         m.subshells.abandon()
+        m.priming.abandon()
         m.comms.clear()
         m.running.clear()
         for prompt in m.prompts.close_all():

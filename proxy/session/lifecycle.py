@@ -66,6 +66,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     ``restart_limit`` times in a row. "end": kmux ends as well, since somebody else (the frontend
     whose kernelspec runs kmux) decides."""
     restart_limit: int = RESTART_LIMIT
+    owns_kernel: bool = True
+    """Whether the kernel ends with the session; one that somebody else started does not."""
     restart: Literal["allow", "owner", "refuse"] = "allow"
     """Who may have the kernel restarted, for everybody: any client, the frontend that runs kmux as
     its kernel only, or none."""

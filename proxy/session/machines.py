@@ -11,6 +11,7 @@ from proxy.session.interrupt_desk import InterruptDesk
 from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.session.mailbox import Mailbox
+from proxy.session.priming import Priming
 from proxy.session.queue import Queue
 from proxy.session.requests import Requests
 from proxy.session.running import Running
@@ -43,6 +44,7 @@ class Machines:
         )
         self.subshells = SubshellDesk(self.kernel_info, self.answers, self.asker)
         self.comms = CommDesk(self.clients, self.subshells, self.answers, self.asker)
+        self.priming = Priming(self.comms, self.kernel_info, self.voice, self.asker)
 
     @property
     def is_ready(self) -> bool:
@@ -54,7 +56,7 @@ class Machines:
         """The true status: starting, idle, busy, restarting or dead."""
         state = self.lifecycle.state
         if state in (State.READY, State.ENDING):
-            return "busy" if self.status.busy_with else "idle"
+            return "busy" if self.status.busy_with or self.startup.shell_waits else "idle"
         if state in (State.RESTARTING, State.DEAD):
             return str(state)
         return "starting"

@@ -13,7 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.message import Channel, ClientId, Message
-from proxy.session import clients, echoes, interrupts, mailbox, queue, running, startup
+from proxy.session import (
+    clients,
+    echoes,
+    interrupts,
+    mailbox,
+    priming,
+    queue,
+    running,
+    startup,
+)
 from proxy.session import events as ev
 from proxy.session.asker import KMUX
 from proxy.session.comm_desk import COMM_TYPES
@@ -62,6 +71,7 @@ class Session:
             clients.TIMER: self._presence.timer_fired,
             echoes.TIMER: m.comms.timer_fired,
             startup.PROVE_TIMER: self._life.overdue,
+            priming.TIMER: lambda at: [*m.priming.timer_fired(at), *self._life.primed()],
         }
 
     @property
@@ -120,12 +130,16 @@ class Session:
 
     def _answer_comm_info(self, event: ev.ClientSent) -> list[Command]:
         m = self.machines
-        return m.comms.info(event) if m.is_ready else self._life.hold(event)
+        if not m.is_ready:
+            return self._life.hold(event)
+        return [] if m.priming.hold(event) else m.comms.info(event)
 
     def _comm_for_client(self, event: ev.ClientSent) -> list[Command]:
         m = self.machines
         if not m.is_ready:
             return self._life.hold(event)
+        if m.priming.hold(event):
+            return []
         busy = m.status.busy_with is not None
         forward, commands = m.comms.client_sent(event, busy=busy)
         return [*self._forward(event), *commands] if forward else commands
@@ -169,7 +183,7 @@ class Session:
         if not m.requests.answered(request):
             return []  # kmux had given up waiting for it
         if request.client == KMUX:
-            return self._life.answered_kmux(message)
+            return self._life.answered_kmux(event.channel, message, event.at)
         passes, commands = m.queue.replied(request, message)
         if msg_type == "create_subshell_reply":
             more, waited = m.subshells.kernel_created(request, message, event.at)
@@ -180,7 +194,8 @@ class Session:
 
     def _kernel_published(self, message: Message, at: float) -> list[Command]:
         m = self.machines
-        commands: list[Command] = [ToAll(message)]
+        is_own = message.parent is not None and message.parent.session == m.asker.session
+        commands: list[Command] = [] if is_own and self._life.asks_quietly else [ToAll(message)]
         msg_type = message.header.msg_type
         if msg_type == "status":
             idle = m.status.observe(message)
@@ -188,17 +203,20 @@ class Session:
                 m.requests.idled(idle)
                 m.running.idled(idle)
                 commands += m.queue.idled(message)
-                commands += m.comms.idled(idle, at)
+                commands += m.priming.idled(idle, at) if is_own else m.comms.idled(idle, at)
                 if len(m.prompts) and (prompt := m.prompts.close(idle)) is not None:
                     m.mailbox.withdraw(prompt.msg_id)
         elif msg_type in running.KEPT:
             m.running.published(message)
         elif msg_type in COMM_TYPES:
-            m.comms.kernel_sent(message, at)
+            if is_own:
+                commands += [*m.priming.heard(message, at), *self._life.primed()]
+            else:
+                m.comms.kernel_sent(message, at)
         elif msg_type == "iopub_welcome":
             commands.clear()  # meant for kmux's own subscription
         if not m.startup.heard:
-            commands += self._life.heard(message)
+            commands += self._life.heard(message, at)
         return commands
 
     def _kernel_prompted(self, event: ev.KernelSent) -> list[Command]:

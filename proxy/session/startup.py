@@ -6,6 +6,9 @@ kmux asks for kernel_info until the reply *and* an iopub message have come, and 
 frontends send until then, in order. A kernel that was never heard on iopub after
 ``PROVE_ATTEMPTS`` is taken to publish nothing.
 
+A kernel that kmux finds running may be busy: it is asked on control as well, and while its shell
+has not answered it is busy.
+
 Everything that changes this state is in this file.
 """
 
@@ -27,6 +30,8 @@ class Startup:
     def __init__(self) -> None:
         self.answered = False
         self.heard = False
+        self.shell_waits = False
+        """Whether a kernel that was found running has yet to answer on shell."""
         self._attempts = 0
         self._held: list[ClientSent] = []
 
@@ -35,9 +40,10 @@ class Startup:
         """Whether the kernel can be trusted with requests."""
         return self.answered and (self.heard or self._attempts >= PROVE_ATTEMPTS)
 
-    def begin(self) -> None:
-        """Another kernel comes up."""
+    def begin(self, *, found: bool = False) -> None:
+        """Another kernel comes up, or one was found that runs."""
         self.answered = self.heard = False
+        self.shell_waits = found
         self._attempts = 0
 
     def ask_again(self) -> bool:

@@ -11,10 +11,14 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import Part
-from proxy.session.comms import Comm, Path, write
+from proxy.message import Message, Part
+from proxy.session.comms import Comm, Fields, Path, fields_of, write
 
 CONTROL_TARGET = "jupyter.widget.control"
+CONTROL_VERSION = "1.0.0"
+"""Of the control protocol: in the metadata of a control comm's comm_open."""
+PROTOCOL_VERSION = "2.1.0"
+"""Of the model state protocol; ipywidgets 8 has it in the metadata of each comm_open."""
 
 _encoder = msgspec.json.Encoder()
 _MODEL_KEYS = ("model_name", "model_module", "model_module_version")
@@ -34,6 +38,36 @@ def all_states(comm_id: str, comms: Iterable[Comm]) -> tuple[bytes, tuple[Part, 
             buffers += its_buffers
     data = {"method": "update_states", "states": states, "buffer_paths": paths}
     return _encoder.encode({"data": data, "comm_id": comm_id}), tuple(buffers)
+
+
+class _Model(msgspec.Struct, frozen=True):
+    state: dict[str, msgspec.Raw] = {}
+
+
+class _States(msgspec.Struct, frozen=True):
+    states: dict[str, _Model] = {}
+    buffer_paths: list[Path] = []
+
+
+class _Content(msgspec.Struct, frozen=True):
+    data: _States
+
+
+_states_decoder = msgspec.json.Decoder(_Content)
+
+
+def read_all_states(message: Message) -> dict[str, Fields]:
+    """Return the states in an answer to ``request_states``, by comm_id, in its order."""
+    content = message.content_as(_states_decoder)
+    if content is None:
+        return {}
+    places: dict[str, list[tuple[Path, Part]]] = {}
+    for path, buffer in zip(content.data.buffer_paths, message.buffers, strict=False):
+        places.setdefault(str(path[0]), []).append((path[2:], buffer))  # [comm_id, "state", …]
+    return {
+        comm_id: fields_of(model.state, places.get(comm_id, []))
+        for comm_id, model in content.data.states.items()
+    }
 
 
 def one_state(comm: Comm) -> tuple[bytes, tuple[Part, ...]]:

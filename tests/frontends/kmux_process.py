@@ -15,7 +15,7 @@ from queue import Empty
 from typing import Any
 
 import psutil
-from jupyter_client import BlockingKernelClient
+from jupyter_client import BlockingKernelClient, KernelManager
 
 DEADLINE = 30.0
 BIN = Path(sys.executable).parent
@@ -69,6 +69,22 @@ class Workplace:
             text=True,
             timeout=timeout,
         )
+
+    @contextmanager
+    def kernel(self, name: str = "python3") -> Iterator[tuple[Path, Client]]:
+        """Run a kernel without kmux, as another program would. Yields its file and a client."""
+        manager = KernelManager(kernel_name=name)
+        manager.start_kernel(env=self.environment)
+        client = Client(connection_file=manager.connection_file)
+        try:
+            client.load_connection_file()
+            client.start_channels()
+            client.attach()
+            yield Path(manager.connection_file), client
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()
 
     @contextmanager
     def run(self, *arguments: str, **environment: str) -> Iterator[Kmux]:

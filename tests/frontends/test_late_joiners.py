@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.frontends.kmux_process import Client, Kmux, Workplace, until
+from tests.frontends.test_widgets import ask_for_states
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -80,3 +82,47 @@ def test_the_file_for_recorders_is_private_and_goes_with_the_session(workplace: 
         assert own["shell_port"] != other["shell_port"]
         assert file.stat().st_mode & 0o777 == 0o600
     assert not file.exists()
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_a_kernel_that_kmux_finds_running_tells_it_its_widgets(
+    workplace: Workplace, busy: bool
+) -> None:
+    """Also while a cell runs: over control and a subshell."""
+    with workplace.kernel() as (file, owner):
+        owner.run(
+            "import ipywidgets, time\n"
+            "picture = ipywidgets.Image(value=b'\\x00\\xff', format='png')\n"
+            "slider = ipywidgets.IntSlider(3); slider.value = 7"
+        )
+        owner.run("print(slider.model_id, picture.model_id)")
+        slider, picture = owner.text().split()
+        cell = owner.execute("print('begun', flush=True); time.sleep(8)") if busy else None
+        if cell is not None:
+            owner.hear_stream(cell)
+        begun = time.monotonic()
+        with workplace.run("--existing", str(file), "--name", "found") as kmux:
+            late = kmux.client()
+            states, _ = ask_for_states(late)
+            took = time.monotonic() - begun
+            assert kmux.ps()["status"] == ("busy" if busy else "idle")
+            assert states[slider]["value"] == 7
+            assert bytes(states[picture]["value"]) == b"\x00\xff"
+            info = late.answer(late.get_shell_msg, late.comm_info())
+            assert {slider, picture} <= set(info["content"]["comms"])
+            assert late.ask_control("shutdown_request", {"restart": True})["content"]["ename"] == (
+                "RestartRefused"
+            )
+            if cell is not None:
+                assert owner.finish(cell)["status"] == "ok"
+            assert late.run("print(slider.value)")["status"] == "ok"
+            assert late.text() == "7\n"
+        assert took < 8 or not busy, "the cell takes eight seconds"
+        assert owner.run("1")["status"] == "ok", "kmux is gone, the kernel is not"
+
+
+def test_a_kernel_that_is_not_there(workplace: Workplace) -> None:
+    result = workplace.kmux("run", "--existing", str(workplace.root / "none.json"))
+    assert result.returncode == 2
+    assert "none.json" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -14,14 +14,15 @@ import psutil
 import pytest
 import trio
 
-from proxy.errors import KernelGone, KernelProtocolError
+from proxy.errors import KernelGone
 from proxy.kernels import supervisor as module
 from proxy.kernels.asyncio_thread import open_asyncio_thread
 from proxy.kernels.process import LaunchOptions
 from proxy.kernels.supervisor import LAUNCHES_FOR_PORTS, Supervisor
-from proxy.message import Channel, Message
+from proxy.message import Channel
 from proxy.sockets import SocketSet
-from tests.inbox import Inbox, eventually
+from tests.inbox import eventually
+from tests.kernels.sink import Sink
 from tests.messages import cell, request
 from tests.running import Context
 
@@ -32,34 +33,6 @@ Live: TypeAlias = "Callable[..., AbstractAsyncContextManager[Life]]"
 
 def kernel_gone(match: str) -> Any:
     return pytest.RaisesGroup(pytest.RaisesExc(KernelGone, match=match), flatten_subgroups=True)
-
-
-class Sink:
-    """What a supervisor reports."""
-
-    def __init__(self) -> None:
-        self.sent: Inbox[Message] = Inbox()
-        self.published: list[Message] = []
-        self.launched: Inbox[str] = Inbox()
-        self.died: Inbox[str] = Inbox()
-        self.was_ready = False
-
-    def kernel_sent(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
-        self.sent.put(message)
-        if channel is Channel.IOPUB:
-            self.published.append(message)
-
-    def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
-        raise error
-
-    def kernel_launched(self, interrupt_mode: str) -> None:
-        self.launched.put(interrupt_mode)
-
-    def kernel_died(self, reason: str) -> None:
-        self.died.put(reason)
-
-    def kernel_was_ready(self) -> bool:
-        return self.was_ready
 
 
 class Life:
@@ -76,12 +49,16 @@ class Life:
         self.ended.set()
 
     async def until_ready(self) -> psutil.Process:
-        """Wait until the latest kernel answers and is heard on iopub, as a session does."""
+        """Wait until the latest kernel answers and is heard on iopub, as a session does.
+
+        One that found a port taken by another process has a successor, which is asked as well.
+        """
         await self.sink.launched.next()
         self.sink.published.clear()
         while not self.sink.published:
             self.supervisor.send(Channel.SHELL, ALICE, request("kernel_info"))
-            await self.sink.sent.next_where(lambda m: m.msg_type == "kernel_info_reply")
+            with trio.move_on_after(1):
+                await self.sink.sent.next_where(lambda m: m.msg_type == "kernel_info_reply")
         self.sink.was_ready = True
         assert self.supervisor.pid is not None
         return psutil.Process(self.supervisor.pid)
