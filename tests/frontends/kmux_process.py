@@ -214,13 +214,18 @@ class Client(BlockingKernelClient):
         return cell
 
     def hear_stream(self, cell: str) -> str:
-        """Wait for what a cell prints first. (Output may also have no parent: warnings.)"""
+        """Wait for the next line that a cell prints. (Output may also have no parent: warnings.)
+
+        ``print`` writes a line and its end one after the other; a flush may come between.
+        """
 
         def is_it(message: dict[str, Any]) -> bool:
             mine = message["parent_header"].get("msg_id") == cell
             return mine and message["msg_type"] == "stream"
 
-        text: str = self.hear(is_it, "the cell prints")["content"]["text"]
+        text = ""
+        while not text.endswith("\n"):
+            text += self.hear(is_it, "the cell prints")["content"]["text"]
         return text
 
     def run(self, code: str, **options: Any) -> dict[str, Any]:
