@@ -30,7 +30,7 @@ import msgspec
 
 from proxy.message import ClientId, Message, MsgId
 from proxy.session.events import ClientSent
-from proxy.session.shell_queue import End, Execution, ShellQueue, State, Step
+from proxy.session.shell_queue import NOTHING, End, Execution, ShellQueue, State, Step
 
 LOST_SECONDS = 3.0
 """How long, at least, a cell that is idle may wait for its reply, and one that failed for its
@@ -72,6 +72,8 @@ class Executions:
 
     def waiting(self, client: ClientId) -> int:
         """How many messages of a client wait."""
+        if not self._shells:
+            return 0
         return sum(len(shell.waiting.get(client, ())) for shell in self._shells.values())
 
     def submit(self, event: ClientSent) -> list[ClientSent]:
@@ -91,7 +93,7 @@ class Executions:
         """The kernel answered a request of this client."""
         found = self._find(reply, client)
         if found is None:
-            return Step()
+            return NOTHING
         shell, execution = found
         content = reply.content_as(_reply_decoder) or _Reply()
         never_ran = content.status == "aborted" and not execution.was_interrupted
@@ -117,7 +119,7 @@ class Executions:
         """The kernel is done with a request, says its status."""
         found = self._find(idle)
         if found is None:
-            return Step()
+            return NOTHING
         shell, execution = found
         execution.idled = True
         if execution.state is State.EXECUTING:

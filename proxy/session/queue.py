@@ -11,7 +11,7 @@ from proxy.session.commands import Command, Log, StartTimer, ToKernel
 from proxy.session.events import ClientSent
 from proxy.session.executions import LOST_SECONDS, Executions
 from proxy.session.requests import Request, Requests
-from proxy.session.shell_queue import End, Execution, Step
+from proxy.session.shell_queue import NOTHING, End, Execution, Step
 
 TIMER = "queue"
 TOO_MANY = ("TooManyRequests", "too many requests wait for the kernel already; try again later")
@@ -98,6 +98,8 @@ class Queue:
         return commands
 
     def _carry_out(self, step: Step) -> list[Command]:
+        if step is NOTHING:
+            return []
         commands = self._answers.abort(_events(step.aborted)) if step.aborted else []
         commands += self._send(step.sent)
         if step.watch is not None:

@@ -99,6 +99,10 @@ class Step(msgspec.Struct):
         self.sent += other.sent
 
 
+NOTHING = Step()
+"""What most messages ask for. Made once: it is on the way of every idle."""
+
+
 class ShellQueue:
     """The queue of one shell of the kernel."""
 
