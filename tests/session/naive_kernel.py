@@ -6,7 +6,7 @@ Cells are lists of words, done one after the other:
     loop             runs until it is interrupted
     lose             the reply is never sent
     input            asks for a line
-    open:ID          opens a widget's comm;   set:ID changes it;   shut:ID closes it
+    open:NAME        opens a widget's comm;   set:NAME changes it;   shut:NAME closes it
 
 What it says waits in one queue for each socket, and the sockets are read in any order.
 """
@@ -50,6 +50,7 @@ class NaiveKernel:
         self._waits: dict[str | None, deque[tuple[Routing, Message]]] = {None: deque()}
         self._work: dict[str | None, Iterator[None]] = {}
         self._aborting: dict[str | None, bool] = {}
+        self._named: dict[str, str] = {}
         self._last_on: dict[str, str | None] = {}
         self._looping = False
         self._interrupted = False
@@ -150,7 +151,11 @@ class NaiveKernel:
         self.ran.append(sent)
         failed = False
         for word in content["code"].split():
-            verb, _, comm_id = word.partition(":")
+            verb, _, name = word.partition(":")
+            if verb == "open":
+                self._counter += 1
+                self._named[name] = f"{name}{self._counter}"
+            comm_id = self._named.get(name, name)
             if verb in ("loop", "input") and shell is None:
                 self._looping = verb == "loop"
                 self._asks = verb == "input"
