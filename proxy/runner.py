@@ -47,13 +47,13 @@ class Runner:
         sockets: SocketSet,
         kernel: Callable[[KernelSink], Kernel],
         *,
-        changed: Callable[[str, ClientId], None] | None = None,
+        changed: Callable[[str, ClientId, str], None] | None = None,
     ) -> None:
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
         self._sockets = sockets
-        self._changed = changed or (lambda what, client: None)
+        self._changed = changed or (lambda what, client, name: None)
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
         self._busy = False
@@ -156,13 +156,14 @@ class Runner:
         if client not in self.clients:
             self.clients[client] = ClientInfo(client_name(client), time.time())
             self._log.info("client.attached", client=client)
-            self._changed("attached", client)
+            self._changed("attached", client, self.clients[client].name)
         self.dispatch(ev.ClientReturned(at=time.time(), client=client, owner=owner))
 
     def client_left(self, client: ClientId) -> None:
         self._log.info("client.left", client=client)
-        self._changed("left", client)
-        self.clients.pop(client, None)
+        info = self.clients.pop(client, None)
+        if info is not None:
+            self._changed("left", client, info.name)
         self.dispatch(ev.ClientLeft(at=time.time(), client=client))
 
     def subscribed(self, endpoint: bytes) -> None:

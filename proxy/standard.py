@@ -126,9 +126,9 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
             if found is not None:
                 policy = msgspec.structs.replace(policy, owns_kernel=False, restart="refuse")
 
-            def changed(what: str, client: ClientId) -> None:
+            def changed(what: str, client: ClientId, name: str) -> None:
                 if comes_back(client):
-                    display.client(what, runner.clients[client].name, len(visible(runner)))
+                    display.client(what, name, len(visible(runner)))
 
             def kernel(sink: KernelSink) -> Kernel:
                 if found is not None:

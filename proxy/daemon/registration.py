@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +14,19 @@ import trio
 
 from proxy.daemon.registry import (
     ANSWER_SECONDS,
+    MAX_NAME_CHARACTERS,
     MAX_QUESTION_BYTES,
     Cancelled,
     Question,
     QueueEntry,
     SessionInfo,
     ask,
+    is_name,
     socket_path,
 )
 from proxy.errors import ConfigError
 
 Answer = SessionInfo | list[QueueEntry] | Cancelled
-
-MAX_NAME_CHARACTERS = 48
-"""A Unix socket's path has some 100 bytes in all."""
 
 
 class NameTaken(ConfigError):
@@ -35,8 +35,7 @@ class NameTaken(ConfigError):
 
 def check_name(name: str) -> None:
     """Raise :class:`ConfigError` for a name that cannot be a file's and a socket's."""
-    valid = name and all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
-    if not valid or name[0] in "-." or len(name) > MAX_NAME_CHARACTERS:
+    if not is_name(name):
         raise ConfigError(
             f"{name!r} is not a name for a session: up to {MAX_NAME_CHARACTERS} letters, digits, "
             "'-', '_' and '.', beginning with a letter or digit"
@@ -99,16 +98,21 @@ def register(name: str) -> Registration:
     if ask(path) is not None:
         raise NameTaken(f"a session {name!r} runs already; choose another --name, or see kmux ps")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Who asks a socket that does not listen yet would take it for one that was left behind.
+    unborn = path.with_suffix(f".{os.getpid()}")
     try:
-        listener.bind(str(path))
-        path.chmod(0o600)
+        listener.bind(str(unborn))
+        unborn.chmod(0o600)
         listener.listen()
+        os.link(unborn, path)
     except OSError as error:
         listener.close()
-        if error.errno == errno.EADDRINUSE:
+        if error.errno == errno.EEXIST:
             raise NameTaken(f"a session {name!r} is starting; choose another --name") from None
         raise ConfigError(
             f"cannot register the session at {path}: {error.strerror or error}; "
             "set KMUX_RUNTIME_DIR to a shorter path that you can write"
         ) from None
+    finally:
+        unborn.unlink(missing_ok=True)
     return Registration(name, path, listener)

@@ -17,6 +17,8 @@ from proxy.errors import ConfigError
 from proxy.settings import runtime_dir
 
 ANSWER_SECONDS = 2.0
+MAX_NAME_CHARACTERS = 48
+"""A Unix socket's path has some 100 bytes in all."""
 MAX_QUESTION_BYTES = 4096
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -58,6 +60,12 @@ class Cancelled(msgspec.Struct, frozen=True):
     count: int
 
 
+def is_name(name: str) -> bool:
+    """Whether this can be a session's name: that of a file, and of a socket."""
+    valid = bool(name) and all(c.isascii() and (c.isalnum() or c in "-_.") for c in name)
+    return valid and name[0] not in "-." and len(name) <= MAX_NAME_CHARACTERS
+
+
 def socket_path(name: str) -> Path:
     return runtime_dir() / f"{name}.sock"
 
@@ -90,7 +98,7 @@ def ask(path: Path) -> SessionInfo | None:
 
 
 def _ask_session(name: str, question: Question, answer: type[T]) -> T:
-    found = _ask(socket_path(name), question, answer)
+    found = _ask(socket_path(name), question, answer) if is_name(name) else None
     if found is None:
         raise ConfigError(f"no session {name!r} runs; kmux ps lists those that do")
     return found
@@ -110,7 +118,7 @@ def _ask(path: Path, question: Question, answer: type[T]) -> T | None:
                 line += chunk
             return msgspec.json.decode(line, type=answer)
         except OSError as error:
-            if error.errno == errno.ECONNREFUSED:
+            if error.errno == errno.ECONNREFUSED and path.is_socket():
                 path.unlink(missing_ok=True)
             return None
         except msgspec.MsgspecError:

@@ -66,7 +66,7 @@ class ZmqEndpoint:
         self._all: list[ZmqSocket] = []
         self._routers: dict[Channel, ZmqSocket] = {}
         self._monitors: dict[Channel, ZmqSocket] = {}
-        self._open: set[int] = set()
+        self._open: set[tuple[Channel, int]] = set()
         self._owner_pid = owner_pid
         self._owned: dict[tuple[Channel, int], bool | None] = {}
         """By channel and descriptor; asked when it was accepted, since a process may send and
@@ -137,6 +137,8 @@ class ZmqEndpoint:
             if self.connections.heard(client, channel, descriptor):
                 self._sink.client_returned(client, self._is_owner(client, channel, descriptor))
         self._sink.client_sent(client, channel, message)
+        if (channel, descriptor) not in self._open:  # it sent, and closed at once
+            self._closed(channel, descriptor)
 
     def _on_heartbeat(self, frames: list[Part], origin: zmq.Frame) -> None:
         with suppress(Unreachable):  # it left
@@ -152,7 +154,7 @@ class ZmqEndpoint:
     def _is_open(self, descriptor: int) -> bool:
         """Whether an iopub connection of this descriptor is open."""
         self._read_monitor(Channel.IOPUB)
-        return descriptor in self._open
+        return (Channel.IOPUB, descriptor) in self._open
 
     def _read_monitor(self, channel: Channel) -> None:
         """Take in what libzmq has reported of a socket's connections until now."""
@@ -161,18 +163,20 @@ class ZmqEndpoint:
 
     def _on_monitor(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:
         event, descriptor = _MONITOR_EVENT.unpack_from(frames[0])
-        closed = event == zmq.EVENT_DISCONNECTED
-        if channel is Channel.IOPUB:
-            if closed:
-                self._open.discard(descriptor)
+        if event == zmq.EVENT_DISCONNECTED:
+            self._open.discard((channel, descriptor))
+            if channel is Channel.IOPUB:
                 self.subscribers.disconnected(descriptor)
             else:
-                self._open.add(descriptor)
-        elif closed:
-            for client in self.connections.closed(channel, descriptor):
-                self._sink.client_left(client)
-        elif self._owner_pid is not None:
+                self._closed(channel, descriptor)
+            return
+        self._open.add((channel, descriptor))
+        if channel is not Channel.IOPUB and self._owner_pid is not None:
             self._owned[channel, descriptor] = belongs_to(descriptor, self._owner_pid)
+
+    def _closed(self, channel: Channel, descriptor: int) -> None:
+        for client in self.connections.closed(channel, descriptor):
+            self._sink.client_left(client)
 
 
 def _make(context: zmq.Context[zmq.Socket[bytes]], channel: Channel) -> zmq.Socket[bytes]:

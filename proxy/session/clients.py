@@ -6,7 +6,7 @@ heard again under it, so it is *away*: what it has on the kernel waits for it, f
 ``Policy.away_seconds``. One that is away for longer, or cannot come back, is *gone*: what it had
 is let go of.
 
-    attached --> away --> gone (forgotten)
+    attached --> away --> gone
        ^          |         ^
        +----------+         +-- from anywhere: it cannot come back, or said that it leaves
 
@@ -20,6 +20,8 @@ from proxy.message import ClientId, comes_back
 TIMER = "away"
 MAX_AWAY = 1000
 """Clients that are away; of more, the one that left first counts as gone."""
+MAX_GONE = 1000
+"""Clients of which it is remembered that they are gone; what still comes for them is dropped."""
 
 
 class Clients:
@@ -29,11 +31,13 @@ class Clients:
         self.attached: dict[ClientId, float] = {}
         self._away: dict[ClientId, float] = {}  # in the order in which they left
         self._leaving: set[ClientId] = set()
+        self._gone: dict[ClientId, None] = {}  # the latest
         self._away_seconds = away_seconds
 
     def returned(self, client: ClientId, at: float) -> None:
         """A client was heard on a new connection."""
         self._away.pop(client, None)
+        self._gone.pop(client, None)
         self._leaving.discard(client)
         self.attached.setdefault(client, at)
 
@@ -48,19 +52,20 @@ class Clients:
         says_so = client in self._leaving
         self._leaving.discard(client)
         if says_so or not comes_back(client) or not self._away_seconds:
-            return [client]
+            return self._go([client])
         self._away[client] = at
-        if len(self._away) > MAX_AWAY:
-            gone = next(iter(self._away))
-            del self._away[gone]
-            return [gone]
-        return []
+        return self._go([next(iter(self._away))] if len(self._away) > MAX_AWAY else [])
 
     def overdue(self, at: float) -> list[ClientId]:
         """Time passed. Returns who has been away for too long, and is gone."""
-        gone = [c for c, left in self._away.items() if at - left >= self._away_seconds]
+        return self._go([c for c, at_ in self._away.items() if at - at_ >= self._away_seconds])
+
+    def _go(self, gone: list[ClientId]) -> list[ClientId]:
         for client in gone:
-            del self._away[client]
+            self._away.pop(client, None)
+            self._gone[client] = None
+            if len(self._gone) > MAX_GONE:
+                del self._gone[next(iter(self._gone))]
         return gone
 
     def next_overdue(self, at: float) -> float | None:
@@ -71,6 +76,10 @@ class Clients:
     def is_away(self, client: ClientId) -> bool:
         return client in self._away
 
+    def is_gone(self, client: ClientId) -> bool:
+        """Whether this client was here and will not come back, as far as is remembered."""
+        return client in self._gone
+
     def others_than(self, client: ClientId) -> bool:
-        """Whether anybody else is attached."""
-        return len(self.attached) > (client in self.attached)
+        """Whether anybody else is attached. Servers' passing sockets are nobody."""
+        return any(other != client and comes_back(other) for other in self.attached)

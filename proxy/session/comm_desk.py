@@ -25,7 +25,7 @@ from proxy.session.answers import Answers
 from proxy.session.asker import Asker
 from proxy.session.clients import Clients
 from proxy.session.commands import Command, Log, StartTimer, ToAll
-from proxy.session.comms import Comm, CommMessage, Comms, read, write
+from proxy.session.comms import WIDGET_TARGET, CommMessage, Comms, read, write
 from proxy.session.echoes import SETTLE_SECONDS, TIMER, Echoes, Update
 from proxy.session.events import ClientSent
 from proxy.session.holders import Holders
@@ -61,6 +61,8 @@ class CommDesk:
         """Whether this kernel ever had one, and so ipywidgets with its control target."""
         self._unread: deque[tuple[Message, float]] = deque()
         self._timer_runs = False
+        self.closed_meanwhile: set[str] | None = None
+        """While the ledger is being filled: what was closed since that began."""
 
     # Frontends
 
@@ -95,8 +97,7 @@ class CommDesk:
             if len(self._controls) > MAX_CONTROLS:
                 del self._controls[next(iter(self._controls))]
             return False, self._answer(event)
-        self._open(event.message, content, event.client, event.at)
-        return True, []
+        return True, self._open(event.message, content, event.client, event.at)
 
     def _control(self, event: ClientSent, content: CommMessage) -> list[Command]:
         if event.message.msg_type == "comm_close":
@@ -142,7 +143,8 @@ class CommDesk:
 
     def _all_states(self, event: ClientSent, content: CommMessage) -> list[Command]:
         for comm in self.comms:
-            self.holders.used(comm.comm_id, event.client)
+            if comm.is_widget:
+                self.holders.used(comm.comm_id, event.client)
         return self._answer(event, *widgets.all_states(content.comm_id, self.comms))
 
     def _answer(
@@ -198,16 +200,17 @@ class CommDesk:
             return []
         if message.msg_type == "comm_close":
             return self._close(content.comm_id, at)
+        commands: list[Command] = []
         if message.msg_type == "comm_open":
-            self._open(message, content, None, at)
+            commands = self._open(message, content, None, at)
         else:
             self.echoes.heard(message, content)
             if content.fields is not None and content.method in ("update", "echo_update"):
                 self.comms.fold(content.comm_id, content.fields)
         subshell_id = message.parent.subshell_id if message.parent is not None else None
         if content.comm_id not in self.comms:
-            return []
-        return self._subshells.published(content.comm_id, subshell_id, at)
+            return commands
+        return commands + self._subshells.published(content.comm_id, subshell_id, at)
 
     def idled(self, msg_id: MsgId, at: float) -> list[Command]:
         """The kernel is done with a message: perhaps an update that it did not repeat."""
@@ -222,17 +225,26 @@ class CommDesk:
         commands = self.catch_up()
         for update in self.echoes.overdue(at):
             commands += self._settle(update, at)
-        self._timer_runs = bool(len(self.echoes))
+        self._timer_runs = self.echoes.has_young
         if self._timer_runs:
             commands.append(StartTimer(TIMER, SETTLE_SECONDS))
         return commands
 
     def _settle(self, update: Update, at: float) -> list[Command]:
         """Take what the kernel does not repeat for its state, and show it to the others."""
-        self.comms.fold(update.comm_id, update.fields)
-        if self.echoes.kernel_echoes or not self._clients.others_than(update.event.client):
+        comm = self.comms.get(update.comm_id)
+        state_now = (comm.fields if comm is not None else None) or {}
+        # ipywidgets takes no keys that the model does not have.
+        fields = {key: field for key, field in update.fields.items() if key in state_now}
+        is_news = any(state_now[key] != field for key, field in fields.items())
+        self.comms.fold(update.comm_id, fields)
+        if not fields or self.echoes.kernel_echoes:
             return []
-        state, paths, buffers = write(update.fields)
+        if not self._clients.others_than(update.event.client):
+            return []
+        if update.is_overdue and not is_news:
+            return []  # they were told when it was overdue
+        state, paths, buffers = write(fields)
         data = {"method": "echo_update", "state": state, "buffer_paths": paths}
         content = {"data": data, "comm_id": update.comm_id}
         event = msgspec.structs.replace(update.event, at=at)
@@ -248,15 +260,15 @@ class CommDesk:
 
     def _open(
         self, message: Message, content: CommMessage, opener: ClientId | None, at: float
-    ) -> None:
+    ) -> list[Command]:
         forgotten = self.comms.open(message, content)
-        if forgotten is not None:
-            self.holders.closed(forgotten.comm_id)
         self.holders.opened(content.comm_id, opener, at)
-        comm: Comm | None = self.comms.get(content.comm_id)
-        self._has_widgets |= comm is not None and comm.is_widget
+        self._has_widgets |= content.target_name == WIDGET_TARGET and content.fields is not None
+        return [] if forgotten is None else self._close(forgotten.comm_id, at)
 
     def _close(self, comm_id: str, at: float) -> list[Command]:
+        if self.closed_meanwhile is not None:
+            self.closed_meanwhile.add(comm_id)
         self.comms.close(comm_id)
         self.holders.closed(comm_id)
         return self._subshells.closed(comm_id, at)

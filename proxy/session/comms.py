@@ -174,6 +174,11 @@ class Comms:
             return self._open.pop(next(iter(self._open)))
         return None
 
+    def put_first(self, comm_ids: Iterable[str]) -> None:
+        """These were opened before the others, in this order."""
+        first = {i: self._open[i] for i in comm_ids if i in self._open}
+        self._open = {**first, **self._open}
+
     def fold(self, comm_id: str, fields: Fields) -> None:
         """Keys of a widget's state have new values."""
         comm = self._open.get(comm_id)

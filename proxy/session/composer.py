@@ -57,10 +57,6 @@ class Composer:
             self._username = header.username or ""
             self._version = header.version or PROTOCOL_VERSION
 
-    def forget_kernel(self) -> None:
-        """The kernel is gone: the next one has a session of its own."""
-        self._kernel_session = None
-
     def message(
         self,
         msg_type: str,

@@ -25,13 +25,15 @@ MAX_PENDING = 1000
 """Updates that wait for their idle; the oldest count as settled."""
 
 
-class Update(msgspec.Struct):
+class Update(msgspec.Struct, eq=False):
     """A frontend's update of a widget."""
 
     event: ClientSent
     comm_id: str
     fields: Fields
     """What the kernel has not repeated."""
+    is_overdue: bool = False
+    """Whether it counted as settled before its idle came."""
 
 
 class Echoes:
@@ -53,7 +55,7 @@ class Echoes:
         self._pending[event.message.msg_id] = update
         if len(self._pending) > MAX_PENDING:
             oldest = self._pending.pop(next(iter(self._pending)))
-            return oldest if oldest.fields else None
+            return oldest if oldest.fields and not oldest.is_overdue else None
         return None
 
     def heard(self, message: Message, content: CommMessage) -> None:
@@ -65,9 +67,23 @@ class Echoes:
                 update.fields.pop(key, None)
 
     def overdue(self, at: float) -> list[Update]:
-        """Time passed. Returns those that count as settled and were not repeated."""
-        old = [i for i, u in self._pending.items() if at - u.event.at >= SETTLE_SECONDS]
-        return [u for u in map(self._pending.pop, old) if u.fields]
+        """Time passed. Returns those that count as settled and were not repeated.
+
+        A kernel that is merely busy takes them up later: they settle again by their idle.
+        """
+        old = [
+            update
+            for update in self._pending.values()
+            if not update.is_overdue and at - update.event.at >= SETTLE_SECONDS
+        ]
+        for update in old:
+            update.is_overdue = True
+        return [update for update in old if update.fields]
+
+    @property
+    def has_young(self) -> bool:
+        """Whether there are updates that may become overdue."""
+        return any(not update.is_overdue for update in self._pending.values())
 
     def __contains__(self, msg_id: MsgId) -> bool:
         """Whether this is an update that is not settled."""

@@ -6,9 +6,14 @@ costs 0.1 µs where a frozen dataclass costs 0.5 µs. ``at`` is the wall clock, 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from proxy.message import Channel, ClientId, Message, MsgId
+
+LASTING = ("execute_request", "comm_open", "create_subshell_request")
+"""What is not done any more for a client that is gone: it would change the kernel, or stay."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -23,6 +28,10 @@ class ClientSent(Event, frozen=True):
     client: ClientId
     channel: Channel
     message: Message
+
+    def is_of(self, client: ClientId, msg_types: Collection[str]) -> bool:
+        """Whether this client sent it, and it is one of these."""
+        return self.client == client and self.message.header.msg_type in msg_types
 
 
 class ClientReturned(Event, frozen=True):

@@ -70,6 +70,10 @@ class Executions:
         execution = shell.running if shell is not None else None
         return execution if execution and execution.state is State.EXECUTING else None
 
+    def has(self, subshell_id: str) -> bool:
+        """Whether anything runs or waits on a subshell."""
+        return subshell_id in self._shells
+
     def waiting(self, client: ClientId) -> int:
         """How many messages of a client wait."""
         if not self._shells:

@@ -46,6 +46,7 @@ class Holders:
 
     def __init__(self) -> None:
         self._attached: dict[ClientId, float] = {}
+        self._away: set[ClientId] = set()
         self._comms: dict[str, _Held] = {}
 
     def __len__(self) -> int:
@@ -54,10 +55,19 @@ class Holders:
     def attached(self, client: ClientId, at: float) -> None:
         """A client is there. One that comes back holds what it held."""
         self._attached.setdefault(client, at)
+        self._away.discard(client)
+
+    def away(self, client: ClientId) -> None:
+        """A client may come back. Until it does it holds what it used, not what it was shown.
+
+        Each page of JupyterLab that was closed is such a client.
+        """
+        self._away.add(client)
 
     def left(self, client: ClientId) -> list[str]:
         """A client is gone for good. Returns the comms that are orphans by that."""
         self._attached.pop(client, None)
+        self._away.discard(client)
         orphans = []
         for comm_id, held in self._comms.items():
             held.used_by.discard(client)
@@ -110,6 +120,6 @@ class Holders:
         if held.used_by or held.opener is not None:
             return bool(held.used_by)  # what a client opens is shown to nobody
         return any(
-            since <= held.at and client not in held.closed_by
+            since <= held.at and client not in held.closed_by and client not in self._away
             for client, since in self._attached.items()
         )

@@ -37,13 +37,29 @@ class KernelLife:
         self.owners: set[ClientId] = set()
         """The clients of the process that runs kmux as its kernel."""
 
-    @property
-    def asks_quietly(self) -> bool:
-        """Whether frontends are not to see what kmux's own requests lead to.
+    def kmux_heard(self, message: Message, at: float) -> list[Command] | None:
+        """The kernel published something for one of kmux's own requests.
 
-        While a kernel of ours starts they do: its first idle tells them that it is there.
+        None: frontends are to have it. While a kernel of ours starts that is all of it (its first
+        idle tells them that it is there), later what is not about the question itself.
         """
-        return self._found or self._m.is_ready
+        m = self._m
+        if not self._found and not m.is_ready:
+            return None
+        if message.parent is not None and m.status.is_busy_with(message.parent.msg_id):
+            return None  # they have heard its busy
+        if message.header.msg_type == "status":
+            idle = m.status.idle_of(message)
+            if idle is None:
+                return self._heard_first(message, at)
+            m.requests.idled(idle)
+            return [*self._heard_first(message, at), *m.priming.idled(idle, at)]
+        if m.priming.is_for_kmux(message):
+            return [*m.priming.heard(message, at), *self.primed()]
+        return None
+
+    def _heard_first(self, message: Message, at: float) -> list[Command]:
+        return [] if self._m.startup.heard else self.heard(message, at)
 
     # It comes up
 
@@ -76,10 +92,13 @@ class KernelLife:
         m = self._m
         if message.header.msg_type != "kernel_info_reply":
             return [*m.priming.kernel_answered(message, at), *self.primed()]
-        if channel is Channel.SHELL:
+        told: list[Command] = []
+        if channel is Channel.SHELL and m.startup.shell_waits:
             m.startup.shell_waits = False
+            if m.is_ready:
+                told.append(ToAll(m.answers.true_status(at)))
         if m.startup.answered:
-            return []
+            return told
         m.voice.learn(message)
         m.kernel_info.learn(message)
         m.startup.answered = True
@@ -124,7 +143,7 @@ class KernelLife:
         ending = m.lifecycle.state is State.ENDING
         log = Log("kernel.died", {"reason": event.reason}, "info" if ending else "warning")
         again = m.lifecycle.die(event.reason, event.at)
-        commands = self._abandon("KernelDied", event.reason, event.at)
+        commands = self._abandon("KernelDied", event.reason, event.at, ends=True)
         if again:
             return [*commands, m.answers.publish("restarting", event.at), log, RestartKernel()]
         if ending:
@@ -160,7 +179,7 @@ class KernelLife:
     def shutting_down(self, event: ev.ShuttingDown) -> list[Command]:
         m = self._m
         m.lifecycle.happen("end")
-        commands = self._abandon("KernelEnded", "the kernel was shut down", event.at)
+        commands = self._abandon("KernelEnded", "the kernel was shut down", event.at, ends=True)
         commands += self._refuse_held()
         if not m.policy.owns_kernel:
             return commands
@@ -178,11 +197,14 @@ class KernelLife:
             commands += self._m.answers.refuse(event, "KernelDied", self._cause)
         return commands
 
-    def _abandon(self, ename: str, evalue: str, at: float) -> list[Command]:
-        """The kernel is gone, or about to be: answer what it leaves unanswered."""
+    def _abandon(self, ename: str, evalue: str, at: float, ends: bool = False) -> list[Command]:
+        """The kernel is gone, or about to be: answer what it leaves unanswered.
+
+        ``ends`` is whether kmux may end with it.
+        """
         m = self._m
         passed_over = {KMUX}
-        if m.policy.on_death == "end":
+        if ends and m.policy.on_death == "end":
             # Who started kmux as its kernel sees it end, and draws its own conclusions, as with
             # any kernel: nbclient tells a dead kernel from a cell that failed.
             passed_over |= self.owners

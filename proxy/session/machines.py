@@ -42,7 +42,9 @@ class Machines:
         self.interrupts = InterruptDesk(
             self.queue.executions, self.requests, self.kernel_info, self.answers, self.asker
         )
-        self.subshells = SubshellDesk(self.kernel_info, self.answers, self.asker)
+        self.subshells = SubshellDesk(
+            self.kernel_info, self.status, self.queue.executions, self.answers, self.asker
+        )
         self.comms = CommDesk(self.clients, self.subshells, self.answers, self.asker)
         self.priming = Priming(self.comms, self.kernel_info, self.voice, self.asker)
 

@@ -24,14 +24,14 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import Channel, Message, MsgId
+from proxy.message import Channel, ClientId, Message, MsgId
 from proxy.session import widgets
 from proxy.session.asker import Asker
-from proxy.session.comm_desk import CommDesk
+from proxy.session.comm_desk import COMM_TYPES, CommDesk
 from proxy.session.commands import Command, Log, StartTimer, ToKernel
 from proxy.session.comms import WIDGET_TARGET, CommMessage, read
 from proxy.session.composer import Composer
-from proxy.session.events import ClientSent
+from proxy.session.events import LASTING, ClientSent
 from proxy.session.kernel_info import KernelInfo
 
 TIMER = "priming"
@@ -88,6 +88,7 @@ class Priming:
     def begin(self, at: float, *, busy: bool) -> list[Command]:
         """The kernel answers, and may have comms of which nothing is known."""
         self.step = Step.INFO
+        self._comms.closed_meanwhile = set()
         self._busy = busy
         channel = Channel.CONTROL if busy else Channel.SHELL
         return [self._asker.ask(channel, "comm_info_request", {}, at), self._timer()]
@@ -98,6 +99,26 @@ class Priming:
         if waits:
             self._held.append(event)
         return waits
+
+    def holds_shell_of(self, event: ClientSent) -> bool:
+        """Keep what a client sends on shell behind one that is kept: in its order."""
+        if not self._held or event.channel is not Channel.SHELL:
+            return False
+        return any(held.client == event.client for held in self._held) and self.hold(event)
+
+    def drop(self, client: ClientId) -> list[ClientSent]:
+        """A client is gone. Returns what was held of it and would leave something behind."""
+        dropped = [event for event in self._held if event.is_of(client, LASTING)]
+        self._held = [event for event in self._held if not event.is_of(client, LASTING)]
+        return dropped
+
+    def is_for_kmux(self, message: Message) -> bool:
+        """Whether what came of one of kmux's own messages is about its questions."""
+        if message.header.msg_type not in COMM_TYPES:
+            return False
+        content = read(message)
+        comm_id = content.comm_id if content is not None else None
+        return comm_id == _CONTROL_COMM or comm_id in self._missing
 
     def release(self) -> list[ClientSent]:
         """What was held, where the ledger is filled by now; to be taken again."""
@@ -114,14 +135,26 @@ class Priming:
             created = reply.content_as(_created_decoder)
             self._subshell_id = created.subshell_id if created is not None else None
             return self._ask_all(at)
+        if reply.msg_type == "create_subshell_reply":
+            return self._unwanted(reply, at)
         return []
 
+    def _unwanted(self, reply: Message, at: float) -> list[Command]:
+        """A subshell came too late."""
+        created = reply.content_as(_created_decoder)
+        if created is None:
+            return []
+        content = {"subshell_id": created.subshell_id}
+        return [self._asker.ask(Channel.CONTROL, "delete_subshell_request", content, at)]
+
     def _informed(self, info: _Info, at: float) -> list[Command]:
+        closed = self._comms.closed_meanwhile or set()
         for comm_id, comm in info.comms.items():
-            if comm_id not in self._comms.comms:
+            if comm_id not in self._comms.comms and comm_id not in closed:
                 self._open(CommMessage(comm_id, comm.target_name), at)
                 if comm.target_name == WIDGET_TARGET:
                     self._missing.append(comm_id)
+        self._comms.comms.put_first(info.comms)
         if not self._missing:
             return self._done(at)
         if self._busy and self._kernel_info.has_subshells:
@@ -146,18 +179,25 @@ class Priming:
                 self._has_control = False
                 return self._ask_each(at)
             for comm_id, fields in widgets.read_all_states(message).items():
+                if comm_id not in self._comms.comms:
+                    continue  # it is closed by now
                 self._open(CommMessage(comm_id, WIDGET_TARGET, fields=fields), at)
                 if comm_id in self._missing:
                     self._missing.remove(comm_id)
             return self._ask_each(at)
         content = read(message)
-        if content is None or content.comm_id not in self._missing or content.fields is None:
+        if content is None or content.comm_id not in self._missing:
+            return []
+        if message.msg_type == "comm_close":
+            self._comms.kernel_sent(message, at)
+        if content.fields is None:
             return []
         self._open(CommMessage(content.comm_id, WIDGET_TARGET, fields=content.fields), at)
         self._missing.remove(content.comm_id)
         return [] if self._missing else self._done(at)
 
     def _ask_each(self, at: float) -> list[Command]:
+        self._missing = [comm_id for comm_id in self._missing if comm_id in self._comms.comms]
         if not self._missing:
             return self._done(at)
         self.step = Step.EACH
@@ -174,6 +214,7 @@ class Priming:
 
     def _done(self, at: float) -> list[Command]:
         self.step = Step.DONE
+        self._comms.closed_meanwhile = None
         values = {"comms": len(self._comms.comms), "without_state": len(self._missing)}
         commands: list[Command] = [Log("ledger.primed", values)]
         if self._has_control:
@@ -208,6 +249,7 @@ class Priming:
     def abandon(self) -> list[ClientSent]:
         """The kernel is gone. Returns what was held."""
         self.step = Step.DONE
+        self._comms.closed_meanwhile = None
         self._subshell_id = self._awaited = None
         self._has_control = False
         self._missing.clear()

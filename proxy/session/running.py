@@ -42,11 +42,11 @@ class _Cell:
         self.input = execute_input
         self.outputs: deque[Message] = deque()
         self.bytes = 0
-        self.clears = False
-        """Whether the next output takes the place of all before it."""
+        self.clears: Message | None = None
+        """The clear_output by which the next output takes the place of all before it."""
 
     def add(self, output: Message) -> None:
-        if self.clears:
+        if self.clears is not None:
             self.clear()
         self.outputs.append(output)
         self.bytes += _size(output)
@@ -56,7 +56,7 @@ class _Cell:
     def clear(self) -> None:
         self.outputs.clear()
         self.bytes = 0
-        self.clears = False
+        self.clears = None
 
 
 class Running:
@@ -84,7 +84,7 @@ class Running:
         if message.header.msg_type == "clear_output":
             clear = message.content_as(_clear_decoder)
             if clear is not None and clear.wait:
-                cell.clears = True
+                cell.clears = message
             else:
                 cell.clear()
         else:
@@ -99,6 +99,8 @@ class Running:
         for cell in self._cells.values():
             yield cell.input
             yield from cell.outputs
+            if cell.clears is not None:
+                yield cell.clears
 
     def clear(self) -> None:
         """The kernel is gone."""

@@ -99,6 +99,8 @@ class Session:
         if event.channel is Channel.STDIN:
             return self._answer_prompt(event)
         header = event.message.header
+        if self.machines.priming.holds_shell_of(event):
+            return []
         here = self._answered_here.get(header.msg_type)
         if here is not None:
             return here(event)
@@ -118,7 +120,9 @@ class Session:
 
     def _answer_prompt(self, event: ev.ClientSent) -> list[Command]:
         asked = event.message.parent.msg_id if event.message.parent is not None else None
-        if self.machines.prompts.answer(event.client, asked):
+        prompt = self.machines.prompts.answer(event.client, asked)
+        if prompt is not None:
+            self.machines.mailbox.withdraw(prompt.msg_id)
             return [ToKernel(Channel.STDIN, event.client, event.message)]
         return [Log("stdin.answer_ignored", {"client": event.client}, "warning")]
 
@@ -140,15 +144,19 @@ class Session:
             return self._life.hold(event)
         if m.priming.hold(event):
             return []
-        busy = m.status.busy_with is not None
+        if not m.queue.has_room(event):
+            return m.answers.refuse(event, *queue.TOO_MANY)
+        busy = m.execution_state == "busy"
         forward, commands = m.comms.client_sent(event, busy=busy)
         return [*self._forward(event), *commands] if forward else commands
 
     def _subshell_for_client(self, event: ev.ClientSent) -> list[Command]:
         answer = None
+        commands: list[Command] = []
         if self.machines.is_ready and event.channel is Channel.CONTROL:
+            commands = self.machines.comms.catch_up()  # what published last on which
             answer = self.machines.subshells.client_sent(event)
-        return self._forward(event) if answer is None else answer
+        return [*commands, *(self._forward(event) if answer is None else answer)]
 
     def _interrupt_for_client(self, event: ev.ClientSent) -> list[Command]:
         return self.machines.interrupts.client_sent(event, ready=self.machines.is_ready)
@@ -157,10 +165,9 @@ class Session:
         return self.machines.interrupts.nobody_sent(event.at) if self.machines.is_ready else []
 
     def _undelivered(self, event: ev.Undelivered) -> list[Command]:
-        m, message = self.machines, event.message
-        if event.channel is Channel.STDIN and not m.prompts.waits_for(event.client, message):
-            return []  # asked on behalf of another client
-        return m.mailbox.keep(event.client, event.channel, message)
+        if self.machines.clients.is_gone(event.client):
+            return []
+        return self.machines.mailbox.keep(event.client, event.channel, event.message)
 
     # The kernel
 
@@ -185,6 +192,8 @@ class Session:
         if request.client == KMUX:
             return self._life.answered_kmux(event.channel, message, event.at)
         passes, commands = m.queue.replied(request, message)
+        if message.parent is not None and message.parent.subshell_id is not None:
+            commands += m.subshells.settled(message.parent.subshell_id, event.at)
         if msg_type == "create_subshell_reply":
             more, waited = m.subshells.kernel_created(request, message, event.at)
             commands += more
@@ -194,25 +203,27 @@ class Session:
 
     def _kernel_published(self, message: Message, at: float) -> list[Command]:
         m = self.machines
-        is_own = message.parent is not None and message.parent.session == m.asker.session
-        commands: list[Command] = [] if is_own and self._life.asks_quietly else [ToAll(message)]
+        commands: list[Command] = [ToAll(message)]
         msg_type = message.header.msg_type
+        if message.parent is not None and message.parent.session == m.asker.session:
+            quiet = self._life.kmux_heard(message, at)
+            if quiet is not None:
+                return quiet
         if msg_type == "status":
             idle = m.status.observe(message)
             if idle is not None:
                 m.requests.idled(idle)
                 m.running.idled(idle)
                 commands += m.queue.idled(message)
-                commands += m.priming.idled(idle, at) if is_own else m.comms.idled(idle, at)
+                commands += m.comms.idled(idle, at)
+                if message.parent is not None and message.parent.subshell_id is not None:
+                    commands += m.subshells.settled(message.parent.subshell_id, at)
                 if len(m.prompts) and (prompt := m.prompts.close(idle)) is not None:
                     m.mailbox.withdraw(prompt.msg_id)
         elif msg_type in running.KEPT:
             m.running.published(message)
         elif msg_type in COMM_TYPES:
-            if is_own:
-                commands += [*m.priming.heard(message, at), *self._life.primed()]
-            else:
-                m.comms.kernel_sent(message, at)
+            m.comms.kernel_sent(message, at)
         elif msg_type == "iopub_welcome":
             commands.clear()  # meant for kmux's own subscription
         if not m.startup.heard:
@@ -224,7 +235,7 @@ class Session:
         request = m.requests.of(event.message, event.routing)
         client = request.client if request else ClientId(event.routing)
         if len(client) > 1:
-            return [*m.prompts.ask(client, event.message), *self._presence.asked(client)]
+            return [*m.prompts.ask(client, event.message), *self._presence.asked(client, event.at)]
         return [_unroutable(event)]
 
     def _unrequested(self, event: ev.KernelSent) -> list[Command]:

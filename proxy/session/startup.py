@@ -14,7 +14,8 @@ Everything that changes this state is in this file.
 
 from __future__ import annotations
 
-from proxy.session.events import ClientSent
+from proxy.message import ClientId
+from proxy.session.events import LASTING, ClientSent
 
 PROVE_TIMER = "prove"
 PROVE_SECONDS = 0.3
@@ -61,6 +62,12 @@ class Startup:
             return False
         self._held.append(event)
         return True
+
+    def drop(self, client: ClientId) -> list[ClientSent]:
+        """A client is gone. Returns what was held of it and would leave something behind."""
+        dropped = [event for event in self._held if event.is_of(client, LASTING)]
+        self._held = [event for event in self._held if not event.is_of(client, LASTING)]
+        return dropped
 
     def release(self) -> list[ClientSent]:
         """Give back what was held, in order."""

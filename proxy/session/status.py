@@ -49,6 +49,17 @@ class KernelStatus:
         """Whether the kernel has taken up this request and is not done with it."""
         return msg_id in self._busy
 
+    @staticmethod
+    def idle_of(message: Message) -> MsgId | None:
+        """Return the request that became idle by a status message, and take no further notice."""
+        status = message.content_as(_status_decoder)
+        is_idle = status is not None and status.execution_state == "idle"
+        return message.parent.msg_id if is_idle and message.parent is not None else None
+
+    def is_busy_on(self, subshell_id: str) -> bool:
+        """Whether the kernel is busy with something on this subshell."""
+        return any(origin.header.subshell_id == subshell_id for origin in self._busy.values())
+
     def observe(self, message: Message) -> MsgId | None:
         """Follow one iopub status message. Returns the request that became idle by it."""
         status = message.content_as(_status_decoder)

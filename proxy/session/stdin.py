@@ -9,13 +9,15 @@ was not, jupyter_client refuses a message whose signature it has seen ("Duplicat
 the same prompt is sent with a blank more at the end of its metadata.
 
 By policy others may answer for a frontend that is away or gone: then they are asked as well, and
-whoever attaches later; the first answer counts.
+whoever attaches later; the first answer counts. Who was asked in vain and answers later, answers
+nothing: such an answer is not taken for one to the next prompt.
 
 Everything that changes this state is in this file.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
@@ -27,11 +29,12 @@ from proxy.session.commands import Command, ToClient
 class _Prompt:
     """An open input_request."""
 
-    __slots__ = ("client", "for_all", "message")
+    __slots__ = ("asked", "client", "for_all", "message")
 
     def __init__(self, client: ClientId, message: Message) -> None:
         self.client = client
         self.message = message
+        self.asked = {client}
         self.for_all = False
         """Whether everybody may answer."""
 
@@ -41,27 +44,34 @@ class Prompts:
 
     def __init__(self) -> None:
         self._open: dict[MsgId, _Prompt] = {}
+        self._in_vain: Counter[ClientId] = Counter()
+        """How many prompts of others a client was shown that somebody else has answered."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def ask(self, client: ClientId, message: Message) -> list[Command]:
         """The kernel asks this client for a line of input."""
-        if message.parent is not None:
-            self._open[message.parent.msg_id] = _Prompt(client, message)
+        parent = message.parent.msg_id if message.parent is not None else message.msg_id
+        self._open[parent] = _Prompt(client, message)
         return [ToClient(client, Channel.STDIN, message)]
 
-    def answer(self, client: ClientId, asked: MsgId | None) -> bool:
-        """The client answers. Whether it was asked: an answer nobody waits for is dropped.
+    def answer(self, client: ClientId, asked: MsgId | None) -> Message | None:
+        """The client answers. Returns the prompt, or None: nobody waits for this answer.
 
-        ``asked`` is the input_request that it answers, where it says so (jupyter_client does not).
+        ``asked`` is the input_request that it answers, where it says so (jupyter_client does not:
+        then answers are taken to come in the order of the prompts).
         """
-        mine = [p for p, prompt in self._open.items() if prompt.for_all or prompt.client == client]
-        exact = [parent for parent in mine if self._open[parent].message.msg_id == asked]
-        for parent in exact or mine:
-            del self._open[parent]
-            return True
-        return False
+        if asked is None and self._in_vain[client]:
+            self._in_vain[client] -= 1
+            return None
+        for parent, prompt in self._open.items():
+            may = prompt.for_all or prompt.client == client
+            if may and asked in (None, prompt.message.msg_id):
+                del self._open[parent]
+                self._in_vain.update(prompt.asked - {client, prompt.client})
+                return prompt.message
+        return None
 
     def of(self, client: ClientId) -> list[MsgId]:
         """The requests (cells) of this client that ask."""
@@ -71,37 +81,32 @@ class Prompts:
         """Its client is away: ask these others as well."""
         prompt = self._open[parent]
         prompt.for_all = True
-        message = prompt.message
-        return [ToClient(c, Channel.STDIN, message) for c in others if c != prompt.client]
-
-    def ask_newcomer(self, client: ClientId) -> list[Command]:
-        """A client attached: ask it what everybody may answer."""
-        return [
-            ToClient(client, Channel.STDIN, prompt.message)
-            for prompt in self._open.values()
-            if prompt.for_all and prompt.client != client
-        ]
-
-    def waits_for(self, client: ClientId, message: Message) -> bool:
-        """Whether it is this client that the kernel asked by this message."""
-        return not any(
-            p.message.msg_id == message.msg_id and p.client != client for p in self._open.values()
-        )
+        new = [client for client in others if client not in prompt.asked]
+        prompt.asked.update(new)
+        return [ToClient(client, Channel.STDIN, prompt.message) for client in new]
 
     def ask_again(self, client: ClientId, is_kept: Callable[[Message], bool]) -> list[Command]:
-        """The client is back: send it what it has open, in the order in which it was asked.
+        """The client is there, or back: ask it what is open for it, in the order of the prompts.
 
         What the mailbox keeps (``is_kept``) is not sent from here as well.
         """
         commands: list[Command] = []
+        self._in_vain.pop(client, None)
         for prompt in self._open.values():
             message = prompt.message
-            if prompt.client == client and not is_kept(message):
+            if not (prompt.for_all or prompt.client == client) or is_kept(message):
+                continue
+            if client in prompt.asked:
                 metadata = bytes(message.raw_metadata) + b" "
-                again = msgspec.structs.replace(message, raw_metadata=metadata, signed_by=None)
-                prompt.message = again
-                commands.append(ToClient(client, Channel.STDIN, again))
+                message = msgspec.structs.replace(message, raw_metadata=metadata, signed_by=None)
+                prompt.message = message
+            prompt.asked.add(client)
+            commands.append(ToClient(client, Channel.STDIN, message))
         return commands
+
+    def forget(self, client: ClientId) -> None:
+        """The client is gone."""
+        self._in_vain.pop(client, None)
 
     def close(self, parent: MsgId) -> Message | None:
         """The asking request is done. Returns the prompt that was left unanswered."""

@@ -13,8 +13,11 @@ from proxy.session.answers import Answers, error
 from proxy.session.asker import Asker
 from proxy.session.commands import Command
 from proxy.session.events import ClientSent
+from proxy.session.executions import Executions
 from proxy.session.kernel_info import KernelInfo
+from proxy.session.queue import TOO_MANY
 from proxy.session.requests import Request
+from proxy.session.status import KernelStatus
 from proxy.session.subshells import Deleted, Subshells
 
 REQUESTS = ("create_subshell_request", "delete_subshell_request", "list_subshell_request")
@@ -34,8 +37,15 @@ _about_decoder = msgspec.json.Decoder(_About)
 class SubshellDesk:
     """All subshells of one kernel."""
 
-    def __init__(self, kernel_info: KernelInfo, answers: Answers, asker: Asker) -> None:
-        self.subshells = Subshells()
+    def __init__(
+        self,
+        kernel_info: KernelInfo,
+        status: KernelStatus,
+        executions: Executions,
+        answers: Answers,
+        asker: Asker,
+    ) -> None:
+        self.subshells = Subshells(lambda i: status.is_busy_on(i) or executions.has(i))
         self._kernel_info = kernel_info
         self._answers = answers
         self._asker = asker
@@ -56,7 +66,9 @@ class SubshellDesk:
         return self._answers.reply_to(event, content)
 
     def _create(self, event: ClientSent) -> list[Command] | None:
-        if self.subshells.must_wait and len(self._waiting) < MAX_WAITING:
+        if self.subshells.must_wait:
+            if len(self._waiting) >= MAX_WAITING:
+                return self._answers.refuse(event, *TOO_MANY)
             self._waiting.append(event)
             return []
         subshell_id = self.subshells.create(event.client, event.message.msg_id)
@@ -108,6 +120,10 @@ class SubshellDesk:
     def closed(self, comm_id: str, at: float) -> list[Command]:
         """A comm is closed."""
         return self._delete_real(self.subshells.closed(comm_id), at)
+
+    def settled(self, subshell_id: str, at: float) -> list[Command]:
+        """Something on a subshell is done."""
+        return self._delete_real([subshell_id] if self.subshells.settled(subshell_id) else [], at)
 
     def left(self, client: ClientId, at: float) -> list[Command]:
         """A client is gone."""

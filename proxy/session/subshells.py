@@ -11,13 +11,15 @@ So what a client has is virtual. The ids are the kernel's own, since headers are
 * A client that asks for a subshell is given a new one of the kernel while there are fewer than
   ``MAX_REAL``, or one that nobody uses; past that, it shares the one with the fewest users.
 * What a client deletes, or has when it is gone, is taken from it. The kernel's is deleted when
-  nobody uses it and no open comm last published on it; until then it is kept, for the next one.
+  nobody uses it, nothing runs on it and no open comm last published on it; until then it is kept,
+  for the next one.
 
 Everything that changes this state is in this file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 from proxy.message import ClientId, MsgId
@@ -49,7 +51,10 @@ class _Real:
 class Subshells:
     """The kernel's subshells by id, and who uses each."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_busy: Callable[[str], bool] = lambda subshell_id: False) -> None:
+        """``is_busy`` is whether something runs or waits on a subshell: ipykernel would wait for
+        it in the middle of its shell and control channels, were that one deleted."""
+        self._is_busy = is_busy
         self._real: dict[str, _Real] = {}
         self._last_on: dict[str, str] = {}
         """The subshell that a comm last published on, by comm_id."""
@@ -93,8 +98,8 @@ class Subshells:
 
     def created(self, client: ClientId, msg_id: MsgId, subshell_id: str | None) -> bool:
         """The kernel answered who asked for one. Returns whether nobody wants it any more."""
-        wanted = self._asked.pop((client, msg_id), False)
-        if subshell_id is None:
+        wanted = self._asked.pop((client, msg_id), None)
+        if wanted is None or subshell_id is None:
             return False
         real = self._real.setdefault(subshell_id, _Real())
         if wanted:
@@ -155,10 +160,14 @@ class Subshells:
 
         return min(self._real, key=reluctance)
 
+    def settled(self, subshell_id: str) -> bool:
+        """Something on it is done. Returns whether the kernel can delete it now."""
+        return subshell_id in self._real and self._forgotten(subshell_id)
+
     def _forgotten(self, subshell_id: str) -> bool:
-        """Forget one that nobody uses and no comm needs. Returns whether."""
+        """Forget one that nobody uses, and no comm, and on which nothing runs. Returns whether."""
         real = self._real[subshell_id]
-        if real.users or real.comms:
+        if real.users or real.comms or self._is_busy(subshell_id):
             return False
         del self._real[subshell_id]
         return True

@@ -63,7 +63,8 @@ def read_all_states(message: Message) -> dict[str, Fields]:
         return {}
     places: dict[str, list[tuple[Path, Part]]] = {}
     for path, buffer in zip(content.data.buffer_paths, message.buffers, strict=False):
-        places.setdefault(str(path[0]), []).append((path[2:], buffer))  # [comm_id, "state", …]
+        if path:  # [comm_id, "state", …]
+            places.setdefault(str(path[0]), []).append((path[2:], buffer))
     return {
         comm_id: fields_of(model.state, places.get(comm_id, []))
         for comm_id, model in content.data.states.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 import pytest
 
 from proxy.message import Message
@@ -12,6 +13,7 @@ from proxy.session.commands import (
     RestartKernel,
     SignalKernel,
     ToClient,
+    ToKernel,
     ToSubscriber,
 )
 from proxy.session.events import ClientLeft, ShuttingDown, Subscribed
@@ -29,6 +31,7 @@ from tests.session.playbook import (
     asks_kernel,
     fires,
     kernel,
+    launch,
     logs,
     play,
     prompt_for,
@@ -229,10 +232,72 @@ def test_by_policy_another_answers_for_who_is_away_and_the_first_answer_counts()
     playbook.when(leaves(alice)).expect(to_client(bob, prompt), starts_timer("away"))
     carol = Frontend("carol")
     playbook.when(carol.returns()).expect(to_client(carol, prompt))
-    playbook.when(carol.does_not_get(prompt)).expect()
+    playbook.when(carol.does_not_get(prompt)).expect(starts_timer("mailbox"))
     answer = answer_to(prompt)
     playbook.when(bob.sends(answer)).expect(to_kernel(answer, bob))
     playbook.when(carol.sends(answer_to(prompt))).expect()
+    playbook.when(fires("mailbox")).expect()
+
+
+@pytest.mark.parametrize("names_it", [True, False], ids=["JupyterLab", "jupyter_client"])
+def test_a_late_answer_to_one_prompt_is_none_to_the_next(names_it: bool) -> None:
+    playbook, first = prompted(Policy(prompts="anyone"))
+    carol = Frontend("carol")
+    playbook.when(leaves(alice), carol.returns(), bob.sends(answer_to(first)))
+    assert first.parent is not None
+    cell = msgspec.structs.replace(first, header=first.parent, raw_header=first.raw_parent)
+    second = prompt_for(cell)
+    playbook.when(kernel.answers(alice, second))
+    late = answer_to(first) if names_it else message("input_reply", {"value": "x"})
+    playbook.when(carol.sends(late)).expect()
+    answer = answer_to(second) if names_it else message("input_reply", {"value": "y"})
+    playbook.when(carol.sends(answer)).expect(to_kernel(answer, carol))
+
+
+@pytest.mark.parametrize("policy", ["wait", "anyone"])
+def test_a_cell_that_asks_when_its_client_is_gone_waits_for_nobody(
+    policy: Literal["wait", "anyone"],
+) -> None:
+    asked = cell("input()")
+    playbook = with_a_kernel(policy=Policy(prompts=policy)).when(away.returns(), bob.returns())
+    playbook.when(away.sends(asked), kernel.publishes(status("busy", asked)), leaves(away))
+    prompt = prompt_for(asked)
+    playbook.when(kernel.answers(away, prompt)).expect(
+        to_client(away, prompt), SignalKernel() if policy == "wait" else to_client(bob, prompt)
+    )
+
+
+def test_the_same_prompt_is_not_shown_twice_with_one_signature() -> None:
+    playbook, prompt = prompted(Policy(prompts="anyone", away_seconds=10))
+    playbook.when(leaves(alice)).after(11).when(fires("away")).expect()
+    playbook.when(bob.returns()).expect(asks_again(bob, prompt))
+
+
+def test_what_is_for_one_that_is_gone_is_not_kept() -> None:
+    done = reply(cell())
+    playbook = with_a_kernel().when(away.returns(), leaves(away)).when(away.does_not_get(done))
+    playbook.expect()
+    named = with_a_kernel(policy=Policy(away_seconds=0)).when(alice.returns(), leaves(alice))
+    named.when(alice.does_not_get(done)).expect()
+
+
+def test_one_that_says_goodbye_and_stays_holds_what_is_opened_later() -> None:
+    playbook = with_a_kernel().when(alice.returns(), bob.returns())
+    playbook.when(alice.sends(request("shutdown", restart=False))).after(1)
+    content = {"comm_id": "w", "target_name": "jupyter.widget", "data": {"state": {}}}
+    playbook.when(kernel.publishes(message("comm_open", content, session="kernel"))).after(60)
+    closed = message("comm_close", {"comm_id": "w", "data": {}})
+    playbook.when(bob.sends(closed)).expect(
+        says_status("busy", closed), says_status("idle", closed), logs("comm.close_withheld")
+    )
+
+
+def test_what_was_held_of_one_that_is_gone_never_reaches_the_kernel() -> None:
+    asked = cell()
+    playbook = play(Session("kmux-1")).when(kernel.launches()).when(away.returns())
+    playbook.when(away.sends(asked), leaves(away))
+    launch(playbook)
+    assert asked not in [command.message for command in playbook.of_kind(ToKernel)]
 
 
 def test_by_policy_others_are_asked_at_once_where_it_left_before_the_cell_asked() -> None:

@@ -27,7 +27,7 @@ from tests.session.playbook import (
     true_status,
 )
 
-alice = Frontend("alice")
+alice, bob = Frontend("alice"), Frontend("bob")
 WIDGETS = {c: {"target_name": "jupyter.widget"} for c in ("layout", "slider")}
 STATES = {
     "layout": {"model_name": "LayoutModel", "state": {"_model_name": "LayoutModel"}},
@@ -129,7 +129,7 @@ def test_frontends_wait_for_it_and_see_nothing_of_it() -> None:
     asked = request("comm_info")
     playbook.when(alice.sends(asked)).expect()
     cell = request("execute", code="1")
-    playbook.when(alice.sends(cell)).expect(to_kernel(cell, alice))
+    playbook.when(bob.sends(cell)).expect(to_kernel(cell, bob))
     tell(playbook, question, {"plot": {"target_name": "hv"}}).expect(
         answered(alice, asked, status="ok", comms={"plot": {"target_name": "hv"}})
     )

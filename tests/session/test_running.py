@@ -49,7 +49,7 @@ def test_clear_output_clears_at_once_or_with_the_next_output(wait: bool) -> None
     asked = begun(running)
     running.published(stream("old", asked))
     running.published(published("clear_output", asked, wait=wait))
-    assert shown(running) == (["1", "old"] if wait else ["1"])
+    assert shown(running) == (["1", "old", "None"] if wait else ["1"]), "one that waits is replayed"
     running.published(stream("new", asked))
     running.published(stream("newer", asked))
     assert shown(running) == ["1", "new", "newer"]
