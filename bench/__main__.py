@@ -14,7 +14,15 @@ from typing import Any
 
 import zmq
 
-from bench import burst, fanout, idle, micro, queue, roundtrip
+from bench import (
+    burst,
+    fanout,
+    idle,
+    latejoin,
+    micro,
+    queue,
+    roundtrip,
+)
 from bench.effort import FULL, QUICK, Effort
 from bench.errors import BenchError
 from bench.report import Result, machine_facts
@@ -28,6 +36,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "burst-synthetic": burst.synthetic,
     "burst-ipykernel": burst.ipykernel,
     "fanout": fanout.fanout,
+    "latejoin": latejoin.latejoin,
     "idle": idle.idle,
 }
 

@@ -25,6 +25,9 @@ class Effort:
     idle_seconds: float
     micro_repeats: int
     micro_messages: int
+    latejoin_models: tuple[int, ...]
+    latejoin_rounds: int
+    latejoin_busy_rounds: int
 
 
 FULL = Effort(
@@ -44,6 +47,9 @@ FULL = Effort(
     idle_seconds=20.0,
     micro_repeats=5,
     micro_messages=10_000,
+    latejoin_models=(10, 100, 1000),
+    latejoin_rounds=15,
+    latejoin_busy_rounds=7,
 )
 """Some 6 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -64,5 +70,8 @@ QUICK = Effort(
     idle_seconds=5.0,
     micro_repeats=3,
     micro_messages=3_000,
+    latejoin_models=(10, 100, 1000),
+    latejoin_rounds=3,
+    latejoin_busy_rounds=1,
 )
 """A minute, to see that everything works; the figures are rough."""
