@@ -22,6 +22,7 @@ from bench import (
     micro,
     queue,
     roundtrip,
+    slider,
 )
 from bench.effort import FULL, QUICK, Effort
 from bench.errors import BenchError
@@ -37,6 +38,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "burst-ipykernel": burst.ipykernel,
     "fanout": fanout.fanout,
     "latejoin": latejoin.latejoin,
+    "slider": slider.slider,
     "idle": idle.idle,
 }
 

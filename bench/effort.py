@@ -28,6 +28,8 @@ class Effort:
     latejoin_models: tuple[int, ...]
     latejoin_rounds: int
     latejoin_busy_rounds: int
+    slider_rounds: int
+    slider_updates: int
 
 
 FULL = Effort(
@@ -50,6 +52,8 @@ FULL = Effort(
     latejoin_models=(10, 100, 1000),
     latejoin_rounds=15,
     latejoin_busy_rounds=7,
+    slider_rounds=6,
+    slider_updates=240,
 )
 """Some 6 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -73,5 +77,7 @@ QUICK = Effort(
     latejoin_models=(10, 100, 1000),
     latejoin_rounds=3,
     latejoin_busy_rounds=1,
+    slider_rounds=1,
+    slider_updates=120,
 )
 """A minute, to see that everything works; the figures are rough."""
