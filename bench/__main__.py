@@ -19,6 +19,7 @@ from bench import (
     fanout,
     idle,
     latejoin,
+    memory,
     micro,
     queue,
     roundtrip,
@@ -40,6 +41,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "latejoin": latejoin.latejoin,
     "slider": slider.slider,
     "idle": idle.idle,
+    "memory": memory.memory,
 }
 
 

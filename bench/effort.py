@@ -30,6 +30,10 @@ class Effort:
     latejoin_busy_rounds: int
     slider_rounds: int
     slider_updates: int
+    memory_cycles: int
+    memory_frontends: int
+    memory_executions: int
+    memory_models: tuple[int, ...]
 
 
 FULL = Effort(
@@ -54,6 +58,10 @@ FULL = Effort(
     latejoin_busy_rounds=7,
     slider_rounds=6,
     slider_updates=240,
+    memory_cycles=3,
+    memory_frontends=50,
+    memory_executions=1000,
+    memory_models=(1000, 6000),
 )
 """Some 6 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -79,5 +87,9 @@ QUICK = Effort(
     latejoin_busy_rounds=1,
     slider_rounds=1,
     slider_updates=120,
+    memory_cycles=2,
+    memory_frontends=50,
+    memory_executions=1000,
+    memory_models=(1000,),
 )
 """A minute, to see that everything works; the figures are rough."""
