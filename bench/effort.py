@@ -30,6 +30,8 @@ class Effort:
     latejoin_busy_rounds: int
     slider_rounds: int
     slider_updates: int
+    session_turns: int
+    session_replays: int
     memory_cycles: int
     memory_frontends: int
     memory_executions: int
@@ -58,12 +60,14 @@ FULL = Effort(
     latejoin_busy_rounds=7,
     slider_rounds=6,
     slider_updates=240,
+    session_turns=100,
+    session_replays=25,
     memory_cycles=3,
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000, 6000),
 )
-"""Some 6 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+"""Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
 QUICK = Effort(
     rounds=5,
@@ -87,9 +91,11 @@ QUICK = Effort(
     latejoin_busy_rounds=1,
     slider_rounds=1,
     slider_updates=120,
+    session_turns=20,
+    session_replays=5,
     memory_cycles=2,
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000,),
 )
-"""A minute, to see that everything works; the figures are rough."""
+"""Three minutes, to see that everything works; the figures are rough."""
