@@ -14,7 +14,18 @@ from typing import Any
 
 import zmq
 
-from bench import burst, fanout, idle, micro, queue, roundtrip
+from bench import (
+    burst,
+    fanout,
+    idle,
+    latejoin,
+    memory,
+    micro,
+    queue,
+    roundtrip,
+    session,
+    slider,
+)
 from bench.effort import FULL, QUICK, Effort
 from bench.errors import BenchError
 from bench.report import Result, machine_facts
@@ -22,13 +33,17 @@ from bench.workspace import Workspace, open_workspace
 
 SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "micro": micro.micro,
+    "session": session.session,
     "roundtrip-synthetic": roundtrip.synthetic,
     "roundtrip-ipykernel": roundtrip.ipykernel,
     "queue": queue.queue,
     "burst-synthetic": burst.synthetic,
     "burst-ipykernel": burst.ipykernel,
     "fanout": fanout.fanout,
+    "latejoin": latejoin.latejoin,
+    "slider": slider.slider,
     "idle": idle.idle,
+    "memory": memory.memory,
 }
 
 
@@ -73,7 +88,9 @@ def _parse() -> argparse.Namespace:
         "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}; all"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
-    parser.add_argument("--quick", action="store_true", help="a minute instead of five; rough")
+    parser.add_argument(
+        "--quick", action="store_true", help="three minutes instead of eleven; rough"
+    )
     options = parser.parse_args()
     for name in options.scenarios:
         if name not in SCENARIOS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import zmq
 
 from bench import messages
 from bench.errors import BenchError
-from bench.messages import DELIMITER, HEADER, PARENT, Author
+from bench.messages import CONTENT, DELIMITER, HEADER, PARENT, Author
 from bench.raw_sockets import receive_frame, receive_message, send_frame, send_message
 
 READY_SECONDS = 60.0
@@ -119,6 +119,51 @@ class Client:
             if msg_id in reply[PARENT]:
                 return reply
 
+    def hear(self, wanted: Callable[[list[bytes]], bool]) -> list[bytes]:
+        """Receive from iopub until a message is the wanted one, and return it: topic first."""
+        while True:
+            message = receive_message(self._iopub)
+            if wanted(message):
+                return message
+
+    def comm_messages(self, until: bytes) -> list[tuple[float, list[bytes]]]:
+        """Receive until the idle of a request. Returns each comm_msg, and when it came."""
+        came: list[tuple[float, list[bytes]]] = []
+        ended = idle_of(until)
+        while True:
+            message = receive_message(self._iopub)
+            now = time.perf_counter()
+            if b'"comm_msg"' in message[1 + HEADER]:
+                came.append((now, message))
+            elif ended(message):
+                return came
+
+    def has_reply(self) -> bool:
+        """Whether a reply has come that nobody has waited for yet."""
+        return bool(self._shell.poll(0))
+
+    def send_cell(self, code: str, *, allow_stdin: bool = False) -> bytes:
+        """Send a cell. Returns its msg_id."""
+        content = execute_content(code, allow_stdin=allow_stdin)
+        return self.send(self.author.message("execute_request", content))
+
+    def start_cell(self, code: str) -> bytes:
+        """Send a cell and wait until its code runs. Returns its msg_id."""
+        cell = self.send_cell(f"print('begun', flush=True)\n{code}")
+        self.hear(lambda m: cell in m[1 + PARENT] and b'"stream"' in m[1 + HEADER])
+        return cell
+
+    def end_cell(self, cell: bytes) -> list[bytes]:
+        """Wait for a cell's idle and its reply. Returns the reply."""
+        self.hear(idle_of(cell))
+        return self.finish(cell)
+
+    def run(self, code: str) -> None:
+        """Run a cell to its end. Raises :class:`BenchError` where it fails."""
+        reply = self.end_cell(self.send_cell(code))
+        if b'"error"' in reply[CONTENT]:
+            raise BenchError(f"{code!r} failed: {reply[CONTENT].decode(errors='replace')[:500]}")
+
     def round_trips(self, requests: Sequence[list[bytes]]) -> list[float]:
         """Send requests one at a time; return how long each one's reply took, in seconds.
 
@@ -224,14 +269,14 @@ class Client:
         )
 
 
-def execute_content(code: str) -> dict[str, Any]:
+def execute_content(code: str, *, allow_stdin: bool = False) -> dict[str, Any]:
     """Return the content of an execute_request."""
     return {
         "code": code,
         "silent": False,
         "store_history": True,
         "user_expressions": {},
-        "allow_stdin": False,
+        "allow_stdin": allow_stdin,
         "stop_on_error": True,
     }
 
@@ -239,3 +284,8 @@ def execute_content(code: str) -> dict[str, Any]:
 def is_idle(content: bytes) -> bool:
     """Whether this is the content of the status message that ends a request."""
     return b'"execution_state"' in content and b'"idle"' in content
+
+
+def idle_of(msg_id: bytes) -> Callable[[list[bytes]], bool]:
+    """Return what tells the idle of a request from other iopub messages."""
+    return lambda message: msg_id in message[1 + PARENT] and is_idle(message[-1])

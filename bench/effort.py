@@ -25,6 +25,17 @@ class Effort:
     idle_seconds: float
     micro_repeats: int
     micro_messages: int
+    latejoin_models: tuple[int, ...]
+    latejoin_rounds: int
+    latejoin_busy_rounds: int
+    slider_rounds: int
+    slider_updates: int
+    session_turns: int
+    session_replays: int
+    memory_cycles: int
+    memory_frontends: int
+    memory_executions: int
+    memory_models: tuple[int, ...]
 
 
 FULL = Effort(
@@ -44,8 +55,19 @@ FULL = Effort(
     idle_seconds=20.0,
     micro_repeats=5,
     micro_messages=10_000,
+    latejoin_models=(10, 100, 1000),
+    latejoin_rounds=15,
+    latejoin_busy_rounds=7,
+    slider_rounds=6,
+    slider_updates=240,
+    session_turns=100,
+    session_replays=25,
+    memory_cycles=3,
+    memory_frontends=50,
+    memory_executions=1000,
+    memory_models=(1000, 6000),
 )
-"""Some 6 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+"""Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
 QUICK = Effort(
     rounds=5,
@@ -64,5 +86,16 @@ QUICK = Effort(
     idle_seconds=5.0,
     micro_repeats=3,
     micro_messages=3_000,
+    latejoin_models=(10, 100, 1000),
+    latejoin_rounds=3,
+    latejoin_busy_rounds=1,
+    slider_rounds=1,
+    slider_updates=120,
+    session_turns=20,
+    session_replays=5,
+    memory_cycles=2,
+    memory_frontends=50,
+    memory_executions=1000,
+    memory_models=(1000,),
 )
-"""A minute, to see that everything works; the figures are rough."""
+"""Three minutes, to see that everything works; the figures are rough."""

@@ -30,7 +30,11 @@ class Author:
         self._count = itertools.count(1)
 
     def message(
-        self, msg_type: str, content: dict[str, Any] | bytes, parent: bytes = b"{}"
+        self,
+        msg_type: str,
+        content: dict[str, Any] | bytes,
+        parent: bytes = b"{}",
+        metadata: bytes = b"{}",
     ) -> list[bytes]:
         """Return the frames of a new message. ``parent`` is the raw header that it answers."""
         header = (
@@ -44,8 +48,8 @@ class Author:
             )
         )
         raw_content = content if isinstance(content, bytes) else json.dumps(content).encode()
-        signature = self.sign(header, parent, b"{}", raw_content)
-        return [DELIMITER, signature, header, parent, b"{}", raw_content]
+        signature = self.sign(header, parent, metadata, raw_content)
+        return [DELIMITER, signature, header, parent, metadata, raw_content]
 
     def request(self, msg_type: str, content: dict[str, Any]) -> list[bytes]:
         """Return a request of ``MESSAGE_BYTES``: its last key is padding, as code would be."""

@@ -6,14 +6,16 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import zmq
 from jupyter_client.connect import write_connection_file
 
 from bench.client import Client
+from bench.frontend import Frontend, attached
 from bench.processes import Process, running, wait_for_file
 from bench.workspace import KERNEL_COMMANDS, Workspace
 
@@ -26,8 +28,12 @@ class Side:
 
     name: str
     client: Client
-    iopub_url: str
+    info: dict[str, Any]
     proxy: Process | None
+
+    @property
+    def iopub_url(self) -> str:
+        return f"tcp://{self.info['ip']}:{self.info['iopub_port']}"
 
 
 class Sides:
@@ -57,6 +63,10 @@ class Sides:
             side.client.wait_until_ready()
         return sides
 
+    def frontend(self, side: Side) -> AbstractContextManager[Frontend]:
+        """Attach one more frontend to a side while the context lasts."""
+        return attached(self._context, side.info)
+
     def _open_direct(self, kernel: str) -> Side:
         file = self._stack.enter_context(_kernel(self.workspace, kernel))
         return self._side(DIRECT, file, None)
@@ -84,7 +94,7 @@ class Sides:
         info = json.loads(file.read_bytes())
         client = Client(self._context, info)
         self._stack.callback(client.close)
-        return Side(name, client, f"tcp://{info['ip']}:{info['iopub_port']}", proxy)
+        return Side(name, client, info, proxy)
 
 
 @contextlib.contextmanager
