@@ -1,12 +1,13 @@
 """Ports for a kernel that is about to be launched, kept free until it binds them.
 
 A kernel is told its ports before it binds them, a long time for a computer. Two things could
-happen meanwhile, and did (11 of some 1000 kernels did not come up, six at a time):
+happen meanwhile, and did (about one kernel in a hundred did not come up, six at a time):
 
-* Another process is given one of them. So each is kept by a socket that is bound to it with
-  SO_REUSEADDR and does not listen: Linux gives it to nobody who asks for any port, nor to a
-  connection, and lets who asks for this one with SO_REUSEADDR bind it and listen. libzmq and the
-  ZMQ libraries of Rust, Go and Java do.
+* Another process is given one of them. So each is kept by a socket that is bound to it and does
+  not listen: Linux gives it to nobody who asks for any port, nor to a connection. With
+  SO_REUSEADDR it lets who asks for this one with SO_REUSEADDR bind it and listen: libzmq and the
+  ZMQ libraries of Rust, Go and Java do. The option is set when the port is bound already, or two
+  keepers could have the same.
 * It had been promised already: a frontend that runs kmux as its kernel chose kmux's ports in the
   same way, by binding "any port", and has closed them again. Linux takes such ports from one half
   of its range, the odd ones as a rule, and the ports of connections from the other half
@@ -39,8 +40,8 @@ class ReservedPorts:
         try:
             for channel in Channel:
                 keeper = self._sockets.enter_context(socket.socket())
-                keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 self.by_name[f"{channel}_port"] = _bind(keeper, ip, candidates)
+                keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         except OSError:
             self.close()
             raise
