@@ -28,6 +28,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -119,7 +120,7 @@ class FakeKernel:
     def end(self) -> None:
         """End it, if it has not; what it sent goes out."""
         if self._thread.is_alive():
-            with self._context.socket(zmq.PAIR) as stop:
+            with suppress(zmq.ZMQError), self._context.socket(zmq.PAIR) as stop:  # it may have died
                 stop.connect("inproc://stop")
                 stop.send(b"")
             self._thread.join(20)  # its context ends with the last of its sockets, also this one

@@ -141,7 +141,8 @@ class Supervisor:
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
                 self._sink.kernel_launched(kernel.interrupt_mode)
                 await _first(exited, port_lost, self._restart, self._end)
-                on_its_own = exited.is_set() or port_lost.is_set()
+                # One that was asked to end may have done so by now.
+                on_its_own = not self._restart.is_set() and not self._end.is_set()
                 if not on_its_own:
                     await _stop(kernel, exited)
                 await channels.finish()

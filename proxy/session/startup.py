@@ -33,7 +33,7 @@ class Startup:
         self.heard = False
         self.shell_waits = False
         """Whether a kernel that was found running has yet to answer on shell."""
-        self._attempts = 0
+        self._attempts = self._unanswered = 0
         self._held: list[ClientSent] = []
 
     @property
@@ -45,16 +45,18 @@ class Startup:
         """Another kernel comes up, or one was found that runs."""
         self.answered = self.heard = False
         self.shell_waits = found
-        self._attempts = 0
+        self._attempts = self._unanswered = 0
 
     def ask_again(self) -> bool:
         """The timer ran out: whether to ask once more.
 
-        A kernel that has not answered yet has the question in its queue; it is only asked again
-        where its answer came and its iopub was not heard.
+        A kernel that has not answered yet has the question in its queue: it is asked again where
+        its answer came and its iopub was not heard, and else only now and then, in case the
+        question was lost.
         """
         self._attempts += self.answered
-        return self.answered
+        self._unanswered += not self.answered
+        return self.answered or self._unanswered % PROVE_ATTEMPTS == 0
 
     def hold(self, event: ClientSent) -> bool:
         """Keep a request for later. Returns False where too many are kept."""

@@ -124,6 +124,13 @@ def test_so_is_one_that_takes_its_time_to_answer() -> None:
     assert timers, "nobody asks again: the requests are held for ever"
 
 
+def test_a_question_that_was_lost_is_asked_again_after_a_while() -> None:
+    playbook = play(Session("kmux-1")).when(kernel.launches())
+    for _ in range(PROVE_ATTEMPTS - 1):
+        playbook.when(fires("prove")).expect(starts_timer("prove"))
+    playbook.when(fires("prove")).expect(asks_kernel("kernel_info_request"), starts_timer("prove"))
+
+
 def test_a_slow_kernel_is_not_asked_twice() -> None:
     """The question waits in its queue."""
     playbook = play(Session("kmux-1")).when(kernel.launches()).when(fires("prove"))
