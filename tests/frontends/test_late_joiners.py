@@ -97,7 +97,7 @@ def test_a_kernel_that_kmux_finds_running_tells_it_its_widgets(
         )
         owner.run("print(slider.model_id, picture.model_id)")
         slider, picture = owner.text().split()
-        cell = owner.execute("print('begun', flush=True); time.sleep(8)") if busy else None
+        cell = owner.execute("print('begun', flush=True); time.sleep(60)") if busy else None
         if cell is not None:
             owner.hear_stream(cell)
         begun = time.monotonic()
@@ -114,10 +114,11 @@ def test_a_kernel_that_kmux_finds_running_tells_it_its_widgets(
                 "RestartRefused"
             )
             if cell is not None:
-                assert owner.finish(cell)["status"] == "ok"
+                assert took < 30, "the cell takes a minute"
+                late.ask_control("interrupt_request")
+                assert owner.finish(cell)["ename"] == "KeyboardInterrupt"
             assert late.run("print(slider.value)")["status"] == "ok"
             assert late.text() == "7\n"
-        assert took < 8 or not busy, "the cell takes eight seconds"
         assert owner.run("1")["status"] == "ok", "kmux is gone, the kernel is not"
 
 
