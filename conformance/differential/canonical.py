@@ -4,9 +4,9 @@ Ids become names in the order in which they are first seen, message by message i
 which they were said, so that what is the same id on one side must be the same id on the other.
 Times become their form. Neighbouring pieces of one stream are one: a kernel cuts its output by
 the clock. Left out is what ipykernel says by chance: "No such comm" without a parent (a message
-overtook the comm_open before it, in another thread), and what debugpy tells of itself. What
-belongs to one request keeps its order; between requests the order is that of
-taking up, for all that the kernel takes up one after the other.
+overtook the comm_open before it, in another thread), what debugpy tells of itself, and what is
+printed when garbage is collected. What belongs to one request keeps its order; between requests
+the order is that of taking up, for all that the kernel takes up one after the other.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ Message = dict[str, Any]
 """A canonical message: JSON, to be compared and shown."""
 
 
+CHANCE = ("pydevd: ", "Task was destroyed but it is pending!", "task: <Task pending ")
+"""Words of lines on stderr that come when they come."""
 NOTHING: Message = {
     "msg_type": "(nothing; the conversation ended here)",
     "content": {},
@@ -112,9 +114,8 @@ def _is_no_chance(heard: Heard) -> bool:
     if heard.msg_type != "stream" or heard.content.get("name") != "stderr":
         return True
     lines = heard.content["text"].splitlines()
-    if not heard.parent:
-        return not all(line.startswith("No such comm") for line in lines)
-    return not all("pydevd: " in line for line in lines)
+    chance = CHANCE if heard.parent else (*CHANCE, "No such comm: ")
+    return not all(any(words in line for words in chance) for line in lines)
 
 
 def _request(said: Said) -> Request:
@@ -252,7 +253,9 @@ class _Names:
 
 
 def _date_form(date: Any) -> Any:
-    return re.sub(r"\d", "0", date) if isinstance(date, str) and _DATE.match(date) else date
+    """Put zeros for digits, also for microseconds that are none and left out."""
+    match = _DATE.match(date) if isinstance(date, str) else None
+    return f"0000-00-00T00:00:00.000000{match[2]}" if match else date
 
 
 def _dated(metadata: Any) -> Any:

@@ -220,10 +220,11 @@ EXCUSES = (
         bug=True,
     ),
     Excuse(
-        name="comm on an unknown subshell",
-        reason="ipykernel answers it, and loses the comm; kmux answers from its record",
-        kind=r".*",
-        said=r"\[comm on an unknown subshell\]",
+        name="state asked for on a subshell",
+        reason="ipykernel has the comm there from then on, and loses it with the subshell; "
+        "kmux answers from its record",
+        kind=r"\w+ (comm_msg|comm_close|execute_request) → \w+: .*",
+        said=r"\[comm on an? (unknown )?subshell\] .*request_state",
         spoils=True,
     ),
     Excuse(
