@@ -95,8 +95,3 @@ class Client:
                 answered |= message.parent.get("msg_id") == msg_id and message.channel == "shell"
         while self.receive(QUIET_SECONDS):
             pass
-
-    def close(self) -> None:
-        """Leave."""
-        for socket in self._sockets.values():
-            socket.close()

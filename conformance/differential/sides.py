@@ -13,13 +13,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import zmq
-from jupyter_client.connect import write_connection_file
 from jupyter_client.kernelspec import KernelSpecManager
 
 from conformance.differential.client import Client
@@ -30,9 +30,11 @@ from conformance.errors import ConformanceError
 Way = Literal["direct", "kmux"]
 
 KERNEL = "python3"
+CONNECTION_FILE, LOG = "connection.json", "log"
 CONFIG = "c.InteractiveShell.enable_tip = False\nc.IPCompleter.use_jedi = False\n"
 """The banner, a part of kernel_info_reply, otherwise has a tip by chance. Jedi takes seconds at
 first, and gives up by the clock."""
+START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 _FOREIGN = ("JUPYTER", "JPY_", "IPYTHON", "KMUX", "XDG_", "PYTHON")
 """Settings of the caller that a kernel or kmux would heed."""
@@ -45,29 +47,30 @@ class Side:
     """One kernel, and a client that talks to it. Made by :func:`open_side`."""
 
     def __init__(
-        self,
-        way: Way,
-        client: Client,
-        process: subprocess.Popen[bytes],
-        root: Path,
-        known: dict[str | int, str],
+        self, way: Way, process: subprocess.Popen[bytes], root: Path, session: str
     ) -> None:
         self.way = way
-        self.known = known
+        self.known: dict[str | int, str] = {str(root): "<root>"}
         """Values of this side's own, and what they are called in what is compared."""
-        self._client = client
         self._process = process
-        self._log = root / "log"
+        self._file = root / CONNECTION_FILE
+        self._log = root / LOG
+        self._session = session
         self._read = 0
 
-    def converse(self, conversation: Conversation, talk: str) -> Transcript:
-        return converse(self._client, conversation, talk)
-
-    def attach(self) -> None:
+    def attach(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Wait until the kernel is there and connect to it. Raises :class:`ConformanceError`."""
         try:
+            info = self._connection()
+            self.known |= {info[key]: f"<{key}>" for key in info if key.endswith("_port")}
+            self._client = Client(context, info, self._session)
             self._client.attach()
         except ConformanceError as error:
             raise ConformanceError(f"{self.way}: {error}: {self._last_words()}") from None
+
+    def converse(self, conversation: Conversation, talk: str) -> Transcript:
+        """Have this side of a conversation."""
+        return converse(self._client, conversation, talk)
 
     @property
     def ended(self) -> str:
@@ -82,6 +85,16 @@ class Side:
             new = file.read()
         self._read += len(new)
         return new.decode(errors="replace").splitlines()
+
+    def _connection(self) -> dict[str, Any]:
+        """Wait for the connection file, which says what ports the kernel has taken."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not self.ended:
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):  # or half of it
+                info: dict[str, Any] = json.loads(self._file.read_bytes())
+                return info
+            time.sleep(0.01)
+        raise ConformanceError(f"no connection file in {START_SECONDS:.0f} s")
 
     def _last_words(self) -> str:
         return self._log.read_text(errors="replace")[-2000:].strip()
@@ -98,10 +111,9 @@ class Pair:
         with contextlib.ExitStack() as stack:
             context = stack.enter_context(open_context())
             session = secrets.token_hex(8)
-            sides = [stack.enter_context(open_side(context, way, session)) for way in self._ways]
+            self.sides = [stack.enter_context(open_side(way, session)) for way in self._ways]
             self._threads = stack.enter_context(ThreadPoolExecutor(2))
-            list(self._threads.map(Side.attach, sides))
-            self.sides = tuple(sides)
+            list(self._threads.map(lambda side: side.attach(context), self.sides))
             self._stack = stack.pop_all()
         return self
 
@@ -123,7 +135,7 @@ def new_talk() -> str:
 
 @contextlib.contextmanager
 def open_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
-    """Make a ZMQ context; its sockets are closed with it."""
+    """Make a ZMQ context. Its sockets are closed with it."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         yield context
@@ -132,21 +144,12 @@ def open_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
 
 
 @contextlib.contextmanager
-def open_side(context: zmq.Context[zmq.Socket[bytes]], way: Way, session: str) -> Iterator[Side]:
-    """Start a kernel with a home of its own; it is not attached to yet."""
+def open_side(way: Way, session: str) -> Iterator[Side]:
+    """Start a kernel with a home of its own, which chooses its ports; nobody is attached yet."""
     root = Path(tempfile.mkdtemp(prefix="kd-"))  # short: it holds Unix sockets
     try:
-        environment = _environment(root)
-        file = root / "connection.json"
-        write_connection_file(str(file), key=secrets.token_hex(16).encode(), kernel_name=KERNEL)
-        with _running(_command(way, file), environment, root) as process:
-            info = json.loads(file.read_bytes())
-            known = {info[key]: f"<{key}>" for key in info if key.endswith("_port")}
-            client = Client(context, info, session)
-            try:
-                yield Side(way, client, process, root, {str(root): "<root>", **known})
-            finally:
-                client.close()
+        with _running(_command(way, root / CONNECTION_FILE), _environment(root), root) as process:
+            yield Side(way, process, root, session)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
@@ -190,7 +193,7 @@ def _running(
         if os.getppid() != parent:
             os._exit(1)
 
-    with (root / "log").open("wb") as log:
+    with (root / LOG).open("wb") as log:
         process = subprocess.Popen(
             command,
             env=environment,
