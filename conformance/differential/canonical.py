@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,7 +100,7 @@ def canonical(transcript: Transcript, known: dict[str | int, str]) -> Canonical:
         grouped.setdefault((place, heard.channel), []).append(heard)
     for key in sorted(grouped, key=lambda key: (key[0] == -1, key)):
         parent = said[key[0]] if key[0] >= 0 else None
-        result.sections[key] = list(_joined(names.message(h, parent) for h in grouped[key]))
+        result.sections[key] = list(joined(names.message(h, parent) for h in grouped[key]))
     for place in transcript.unanswered:
         section = result.sections.setdefault((place, "shell"), [])
         section.append(NOTHING)
@@ -136,7 +136,7 @@ def _orders(transcript: Transcript, places: dict[str, list[int]]) -> dict[str, l
     return orders
 
 
-def _joined(messages: Iterator[Message]) -> Iterator[Message]:
+def joined(messages: Iterable[Message]) -> Iterator[Message]:
     """Join neighbouring pieces of one stream."""
     last: Message | None = None
     for message in messages:

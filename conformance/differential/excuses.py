@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from conformance.differential.canonical import Canonical, Message
+from conformance.differential.canonical import Canonical, Message, joined
 from conformance.differential.compare import Difference
 from conformance.differential.conversation import Conversation
 
@@ -101,8 +101,9 @@ def _true_status(direct: Canonical, proxied: Canonical) -> int:
             if state != "busy" or not busy:
                 kept.append(message)
             busy = state == "busy" or (busy and state is None)
-        count += len(messages) - len(kept)
-        messages[:] = kept
+        if len(kept) < len(messages):
+            count += len(messages) - len(kept)
+            messages[:] = joined(kept)  # it may have stood between two pieces of a stream
     return count
 
 

@@ -23,6 +23,8 @@ class Run:
 
     conversations: int = 0
     seconds: float = 0.0
+    talked: float = 0.0
+    """Seconds of conversation, without starting kernels and investigating."""
     said: int = 0
     heard: int = 0
     slowest: float = 0.0
@@ -36,6 +38,7 @@ class Run:
         self.said += verdict.said
         self.heard += verdict.heard
         self.excused += verdict.excused
+        self.talked += seconds
         self.slowest = max(self.slowest, seconds)
 
     @property
@@ -69,10 +72,10 @@ def keep(finding: Finding, seed: int) -> Path:
 
 def summarise(run: Run) -> None:
     """Print figures, excuses and the list of what was found."""
-    rate = run.conversations / run.seconds if run.seconds else 0.0
     print(
         f"\n{run.conversations} conversations, {run.said} messages to each kernel and {run.heard} "
-        f"from it, {run.seconds:.0f} s, {rate:.1f} a second, the longest {run.slowest:.1f} s"
+        f"from it, in {run.seconds:.0f} s; {run.conversations / run.talked:.1f} a second while "
+        f"they talk, the longest {run.slowest:.1f} s"
     )
     for excuse in (*AMENDMENTS, *EXCUSES):
         what = "known bug" if excuse.bug else "excused"
