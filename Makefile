@@ -8,13 +8,14 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test check bench conformance soak lock clean
+.PHONY: help lab test check bench conformance differential soak lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
 	@echo "make check        lint, types and layering, in seconds"
 	@echo "make bench        measure against direct ZMQ, zmq_proxy and jupyter_server"
 	@echo "make conformance  other projects' test suites, directly and through kmux"
+	@echo "make differential  10,000 random conversations, directly and through kmux: an hour"
 	@echo "make soak         the long runs: a million messages, floods of garbage"
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -46,6 +47,9 @@ bench: $(VENV)/ready
 
 conformance: $(VENV)/ready
 	$(BIN)/python -m conformance
+
+differential: $(VENV)/ready
+	$(BIN)/python -m conformance.differential
 
 soak: $(VENV)/ready
 	$(BIN)/python -m pytest -m soak --timeout 1800

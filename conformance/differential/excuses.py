@@ -1,0 +1,349 @@
+"""Differences that are known, each with its reason: what is meant, and bugs that are still there.
+
+An amendment takes what it is about out of both sides before they are compared; an excuse lets a
+kind of difference pass in conversations in which something was said. Both are counted, and
+pointed out when nothing needs them any more: an entry with ``bug`` goes with the bug.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from conformance.differential.canonical import Canonical, Message, joined
+from conformance.differential.compare import Difference
+from conformance.differential.conversation import Conversation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """``amend`` changes both sides and returns how often it had to."""
+
+    name: str
+    reason: str
+    amend: Callable[[Canonical, Canonical], int]
+    bug: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excuse:
+    """A kind of difference, in conversations in which something was said."""
+
+    name: str
+    reason: str
+    kind: str
+    """Regular expression for the whole of one of :attr:`Difference.kinds`."""
+    said: str = ""
+    """Regular expression to be found in the conversation, as it is printed."""
+    heard: str = ""
+    """Regular expression to be found in what differs, on either side."""
+    spoils: bool = False
+    """Whether the sides are not in step after it: nothing else that differs in the conversation
+    counts, and the kernels are replaced."""
+    bug: bool = False
+
+
+def _iopub(side: Canonical) -> Iterator[tuple[int, list[Message]]]:
+    for (place, channel), messages in side.sections.items():
+        if channel == "iopub":
+            yield place, messages
+
+
+def _pairs(direct: Canonical, proxied: Canonical) -> Iterator[tuple[Message, Message]]:
+    """Yield messages that have the same place on both sides."""
+    for section, messages in proxied.sections.items():
+        yield from zip(direct.sections.get(section, ()), messages, strict=False)
+
+
+def _topics(direct: Canonical, proxied: Canonical) -> int:
+    count = 0
+    for _, messages in _iopub(proxied):
+        for message in messages:
+            if not message["topic"].startswith("kernel.<session>."):
+                continue
+            count += 1
+            message["topic"] = message["topic"].replace("<session>", "<ident>")
+            if message["msg_type"].startswith("comm_"):
+                message["topic"] = f"comm-{message['content']['comm_id']}"
+    return count
+
+
+def _aborted_metadata(direct: Canonical, proxied: Canonical) -> int:
+    count = 0
+    for before, after in _pairs(direct, proxied):
+        if before["content"] == after["content"] == {"status": "aborted"}:
+            missing = before["metadata"].keys() - after["metadata"].keys()
+            count += bool(missing)
+            for key in missing & {"started", "dependencies_met", "engine"}:
+                del before["metadata"][key]
+    return count
+
+
+def _ports(direct: Canonical, proxied: Canonical) -> int:
+    count = 0
+    for before, after in _pairs(direct, proxied):
+        if before["msg_type"] == after["msg_type"] == "connect_reply":
+            count += before["content"] != after["content"]
+            after["content"] = before["content"]
+    return count
+
+
+def _true_status(direct: Canonical, proxied: Canonical) -> int:
+    """Take out "busy" where the request is busy already."""
+    count = 0
+    for _, messages in _iopub(proxied):
+        kept, busy = [], False
+        for message in messages:
+            state = message["content"].get("execution_state")
+            if state != "busy" or not busy:
+                kept.append(message)
+            busy = state == "busy" or (busy and state is None)
+        if len(kept) < len(messages):
+            count += len(messages) - len(kept)
+            messages[:] = joined(kept)  # it may have stood between two pieces of a stream
+    return count
+
+
+def _close_to_closer(direct: Canonical, proxied: Canonical) -> int:
+    count = 0
+    for place, messages in _iopub(proxied):
+        if place >= 0 and proxied.requests[place].msg_type == "comm_close":
+            kept = [message for message in messages if message["msg_type"] != "comm_close"]
+            count += len(messages) - len(kept)
+            messages[:] = kept
+    return count
+
+
+ANSWERED_HERE = frozenset(
+    {"kernel_info_request", "comm_info_request", "comm_open", "comm_msg", "comm_close"}
+)
+
+
+def _answered_at_once(direct: Canonical, proxied: Canonical) -> int:
+    """Leave what kmux answers itself, aborted cells among it, out of the order of requests."""
+    count = 0
+    for way in {*direct.orders, *proxied.orders}:
+        if direct.orders.get(way) != proxied.orders.get(way):
+            count += 1
+            for side in (direct, proxied):
+                left = [p for p in side.orders.get(way, ()) if not _is_answered_here(side, p)]
+                side.orders[way] = [p for i, p in enumerate(left) if [p] != left[i - 1 : i]]
+    return count
+
+
+def _is_answered_here(side: Canonical, place: int) -> bool:
+    if side.requests[place].msg_type in ANSWERED_HERE:
+        return True
+    replies = side.sections.get((place, "shell"), ())
+    return any(reply["content"] == {"status": "aborted"} for reply in replies)
+
+
+AMENDMENTS = (
+    Amendment(
+        name="true status",
+        reason="after what kmux answers while a cell runs, the cell's busy is told again",
+        amend=_true_status,
+    ),
+    Amendment(
+        name="answered at once",
+        reason="what kmux answers from its record does not wait for the cells before it",
+        amend=_answered_at_once,
+    ),
+    Amendment(
+        name="topic",
+        reason="what kmux makes up has the kernel's session in its topic, not the kernel's ident",
+        amend=_topics,
+        bug=True,
+    ),
+    Amendment(
+        name="aborted metadata",
+        reason="a cell that kmux aborts has not all metadata of one that ipykernel aborts",
+        amend=_aborted_metadata,
+        bug=True,
+    ),
+    Amendment(
+        name="ports",
+        reason="connect_reply has the kernel's own ports, past kmux",
+        amend=_ports,
+        bug=True,
+    ),
+    Amendment(
+        name="close to the closer",
+        reason="a comm_close that reaches the kernel is published to its sender as well",
+        amend=_close_to_closer,
+        bug=True,
+    ),
+)
+
+EXCUSES = (
+    Excuse(
+        name="version of a control comm",
+        reason="kmux takes one of a version that ipywidgets refuses",
+        kind=r"shell comm_open → iopub: -(stream|comm_close)",
+        said=r"jupyter\.widget\.control",
+        spoils=True,
+        bug=True,
+    ),
+    Excuse(
+        name="queue that stands still",
+        reason="no cell runs any more after one that ipykernel drops without any status",
+        kind=r"kmux: no answer to .*",
+        said=r"\[(cell without version|malformed cell)\]",
+        spoils=True,
+        bug=True,
+    ),
+    Excuse(
+        name="late interrupt",
+        reason="kmux replies to interrupt_request before it interrupts, and hits what comes next",
+        kind=r"kmux: no answer to .*|shell \w+ → .*",
+        said=r" interrupt_request ",
+        heard=r"ReplyLost|heard last",
+        spoils=True,
+        bug=True,
+    ),
+    Excuse(
+        name="comm_open on control",
+        reason="kmux takes it for an open comm; ipykernel knows no such message there",
+        kind=r"\w+ comm_info_request → \w+: comm_info_reply\.content\.comms\.\* added",
+        said=r"control comm_open",
+        spoils=True,
+        bug=True,
+    ),
+    Excuse(
+        name="comm_open without a target",
+        reason="kmux takes it for an open comm; ipykernel refuses it",
+        kind=r"\w+ comm_info_request → \w+: comm_info_reply\.content\.comms\.\* added",
+        said=r"\[malformed comm message\]",
+        spoils=True,
+        bug=True,
+    ),
+    Excuse(
+        name="state asked for on a subshell",
+        reason="ipykernel has the comm there from then on, and loses it with the subshell; "
+        "kmux answers from its record",
+        kind=r"\w+ (comm_msg|comm_close|execute_request) → \w+: .*",
+        said=r"\[comm on an? (unknown )?subshell\] .*request_state",
+        spoils=True,
+    ),
+    Excuse(
+        name="state of a client's widget",
+        reason="kmux has the state that the client sent, not what ipywidgets made of it",
+        kind=r"shell (comm_msg|execute_request) → iopub: .*",
+        said=r"\[client makes a widget\]",
+        spoils=True,
+        bug=True,
+    ),
+    Excuse(
+        name="parent as it was sent",
+        reason="ipykernel writes dates and versions of parent headers anew, kmux does not",
+        kind=r"\w+ (kernel_info|comm_info)_request → \w+: \w+\.parent",
+        said=r"\[odd header\]",
+    ),
+    Excuse(
+        name="interrupt on shell",
+        reason="ipykernel interrupts its own reply there; kmux replies",
+        kind=r"shell interrupt_request → shell: \+interrupt_reply",
+    ),
+    Excuse(
+        name="lost reply",
+        reason="a cell that ipykernel cannot read, and does not answer, has an error after 3 s",
+        kind=r"shell execute_request → shell: \+execute_reply",
+        said=r"\[malformed cell\]",
+    ),
+    Excuse(
+        name="nonsense on a control comm",
+        reason="kmux is the other end of jupyter.widget.control, and prints no tracebacks",
+        kind=r"shell comm_msg → iopub: -stream",
+        said=r"jupyter\.widget\.control",
+        heard=r"Exception in comm_msg for talk\d+-control|No such comm: talk\d+-control",
+    ),
+    Excuse(
+        name="control comm",
+        reason="the kernel does not know of a jupyter.widget.control that kmux answers",
+        kind=r"\w+ (execute_request → iopub: -comm_close"
+        r"|comm_info_request → \w+: comm_info_reply\.content\.comms\.\* missing)",
+        said=r"jupyter\.widget\.control",
+        heard=r"talk\d+-(control|comm)\d",
+    ),
+    Excuse(
+        name="malformed questions",
+        reason="kmux answers kernel_info and comm_info requests whose content is no JSON object",
+        kind=r"\w+ (kernel_info|comm_info)_request → "
+        r"(\w+: \+\w+_info_reply|iopub: \+status\(\w+\))",
+        said=r"\[malformed request\]",
+        bug=True,
+    ),
+    Excuse(
+        name="mirrored update",
+        reason="an update is repeated to its sender where the kernel repeats nothing",
+        kind=r"\w+ comm_msg → iopub: \+comm_msg",
+        heard=r"echo_update",
+        bug=True,
+    ),
+    Excuse(
+        name="unknown subshell",
+        reason="kmux answers for subshells that are not there, or aborts cells on them",
+        kind=r".*",
+        heard=r"UnknownSubshellError",
+        bug=True,
+    ),
+    Excuse(
+        name="odd target name",
+        reason='comm_info_request for the target "", or one that is no text, has all comms',
+        kind=r"\w+ comm_info_request → \w+: comm_info_reply\.content\.comms\.\* added",
+        said=r'"target_name": (5|"")',
+        bug=True,
+    ),
+    Excuse(
+        name="widget that the client closed",
+        reason="ipywidgets goes on to tell of it in update_states",
+        kind=r"shell comm_msg → iopub: comm_msg\.(content\.data\.(states\.\* missing|buffer_paths)"
+        r"|buffers)",
+        said=r"\[client closes a widget\]",
+    ),
+    Excuse(
+        name="update that a widget did not take",
+        reason="a key that it has not, or a value that it refuses; kmux goes on to tell of it",
+        kind=r"\w+ comm_msg → iopub: comm_msg\.(buffers|content\.data\."
+        r"(buffer_paths|(state|states\.\*\.state)\.\w+( added)?))",
+        said=r'"method": "update"',
+        bug=True,
+    ),
+)
+
+
+def amend(direct: Canonical, proxied: Canonical) -> Counter[str]:
+    """Apply all amendments. Returns which were needed, and how often."""
+    return Counter({a.name: n for a in AMENDMENTS if (n := a.amend(direct, proxied))})
+
+
+def excuse(
+    differences: list[Difference], conversation: Conversation
+) -> tuple[list[Difference], Counter[str], bool]:
+    """Return what is left to differ, what was excused, and whether the sides are out of step."""
+    used: Counter[str] = Counter()
+    left, spoiled = [], False
+    text = "\n".join(conversation.lines()) if differences else ""
+    for difference in differences:
+        kinds = []
+        for kind in difference.kinds:
+            found = next((e for e in EXCUSES if _fits(e, kind, difference, text)), None)
+            if found is None:
+                kinds.append(kind)
+            else:
+                used[found.name] += 1
+                spoiled |= found.spoils
+        if kinds:
+            left.append(dataclasses.replace(difference, kinds=tuple(kinds)))
+    return [] if spoiled else left, used, spoiled
+
+
+def _fits(excuse: Excuse, kind: str, difference: Difference, text: str) -> bool:
+    return bool(
+        re.fullmatch(excuse.kind, kind)
+        and re.search(excuse.said, text)
+        and re.search(excuse.heard, "\n".join((*difference.direct, *difference.proxied)))
+    )
