@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ import websocket
 from tests.frontends.kmux_process import DEADLINE, Workplace, until
 
 TOKEN = "of-the-test"
+SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
+PARTS = ("header", "parent_header", "metadata", "content")
 
 
 class LabServer:
@@ -59,7 +64,7 @@ class LabServer:
 
 
 class Window:
-    """One window's WebSocket, in the legacy JSON protocol."""
+    """One window's WebSocket, in the protocol that JupyterLab 4 and its server agree on."""
 
     def __init__(self, url: str, kernel_id: str) -> None:
         self.session = uuid.uuid4().hex
@@ -68,29 +73,33 @@ class Window:
 
     def _connect(self) -> websocket.WebSocket:
         return websocket.create_connection(
-            self._url, timeout=DEADLINE, header=[f"Authorization: token {TOKEN}"]
+            self._url,
+            timeout=DEADLINE,
+            header=[f"Authorization: token {TOKEN}"],
+            subprotocols=[SUBPROTOCOL],
         )
 
     def reconnect(self) -> None:
-        """Do what JupyterLab does when its kernel was restarted."""
+        """Do what JupyterLab does when its kernel was restarted, or its connection broke."""
         self._socket.close()
         self._socket = self._connect()
 
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, channel: str, msg_type: str, content: dict[str, Any]) -> str:
+    def send(
+        self, channel: str, msg_type: str, content: dict[str, Any], subshell: str | None = None
+    ) -> str:
+        """Send a message; returns its msg_id."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
-        message = {
-            "channel": channel,
-            "header": {**header, "username": "", "date": "", "version": "5.2"},
-            "parent_header": {},
-            "metadata": {},
-            "content": content,
-            "buffers": [],
-        }
-        self._socket.send(json.dumps(message))
+        header |= {"username": "", "date": "", "version": "5.2"}
+        parts = [{**header, "subshell_id": subshell}, {}, {}, content]
+        self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
         return header["msg_id"]
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the next message of whatever channel."""
+        return _decode(self._socket.recv())
 
     def execute(self, code: str) -> str:
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
@@ -98,17 +107,27 @@ class Window:
 
     def hear(self, msg_id: str | None, msg_type: str) -> dict[str, Any]:
         """Wait for a message of this type, for a request of ours or of whomever."""
-        while True:
-            message: dict[str, Any] = json.loads(self._socket.recv())
+
+        def is_it(message: dict[str, Any]) -> bool:
             mine = msg_id is None or message["parent_header"].get("msg_id") == msg_id
-            if mine and message["msg_type"] == msg_type:
+            return mine and message["msg_type"] == msg_type
+
+        return self.hear_where(is_it, msg_type)
+
+    def hear_where(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """Wait for a message of whomever."""
+        deadline = time.monotonic() + DEADLINE
+        while time.monotonic() < deadline:
+            message = self.receive()
+            if condition(message):
                 return message
+        raise AssertionError(f"not heard: {what}")
 
     def run(self, code: str) -> tuple[dict[str, Any], str]:
         """Execute; return the reply's content and what was printed."""
         msg_id, printed, reply, idle = self.execute(code), "", None, False
         while reply is None or not idle:
-            message = json.loads(self._socket.recv())
+            message = self.receive()
             if message["parent_header"].get("msg_id") != msg_id:
                 continue
             if message["msg_type"] == "execute_reply":
@@ -117,6 +136,23 @@ class Window:
                 printed += message["content"]["text"]
             idle |= message["content"].get("execution_state") == "idle"
         return reply, printed
+
+
+def _encode(channel: str, parts: list[bytes]) -> bytes:
+    """Frame a message: how many offsets, the offset of each part, that of the end, the parts."""
+    parts = [channel.encode(), *parts]
+    first = 8 * (len(parts) + 2)
+    offsets = accumulate(map(len, parts), initial=first)
+    return struct.pack(f"<{len(parts) + 2}Q", len(parts) + 1, *offsets) + b"".join(parts)
+
+
+def _decode(frame: bytes) -> dict[str, Any]:
+    (count,) = struct.unpack_from("<Q", frame)
+    offsets = struct.unpack_from(f"<{count}Q", frame, 8)
+    channel, *parts = [frame[start:end] for start, end in pairwise(offsets)]
+    message = {name: json.loads(part) for name, part in zip(PARTS, parts, strict=False)}
+    message |= {"channel": channel.decode(), "buffers": parts[len(PARTS) :]}
+    return message | {"msg_type": message["header"]["msg_type"]}
 
 
 @contextmanager
