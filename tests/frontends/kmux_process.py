@@ -219,11 +219,35 @@ class Client(BlockingKernelClient):
         """Wait for the reply to a request on shell."""
         return self.answer(self.get_shell_msg, msg_id, timeout)
 
+    def send(
+        self, channel: str, msg_type: str, content: dict[str, Any], subshell: str | None = None
+    ) -> str:
+        """Send a message on shell or control; returns its msg_id."""
+        message = self.session.msg(msg_type, content)
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
+        getattr(self, f"{channel}_channel").send(message)
+        msg_id: str = message["header"]["msg_id"]
+        return msg_id
+
+    def ask(self, who: str) -> None:
+        """Run a cell that asks; the next prompt that comes must be its own. Answer it."""
+        cell = self.execute(f"print('heard', input('{who}? '))", allow_stdin=True)
+        prompt = self.get_stdin_msg(timeout=DEADLINE)
+        assert prompt["content"]["prompt"] == f"{who}? "
+        assert prompt["parent_header"]["msg_id"] == cell
+        self.input("yes")
+        assert self.finish(cell)["status"] == "ok"
+        assert self.text() == "heard yes\n"
+
+    def arrive(self) -> None:
+        """Wait until kmux has all that was sent on shell: it answers kernel_info at once."""
+        self.reply(self.kernel_info())
+
     def ask_control(self, msg_type: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask on control and return the reply."""
-        message = self.session.msg(msg_type, content or {})
-        self.control_channel.send(message)
-        return self.answer(self.get_control_msg, message["header"]["msg_id"])
+        asked = self.send("control", msg_type, content or {})
+        return self.answer(self.get_control_msg, asked)
 
     @staticmethod
     def answer(

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -49,6 +50,10 @@ class LabServer:
         kernel_id: str = self.request("POST", "api/kernels", {"name": name})["id"]
         return kernel_id
 
+    def stop_kernel(self, kernel_id: str) -> None:
+        """Do what "Shut Down Kernel" does, and return when the kernel has ended."""
+        self.request("DELETE", f"api/kernels/{kernel_id}")
+
     def connection_file(self, kernel_id: str) -> Path:
         return Path(self.workplace.environment["JUPYTER_RUNTIME_DIR"]) / f"kernel-{kernel_id}.json"
 
@@ -68,21 +73,27 @@ class Window:
 
     def __init__(self, url: str, kernel_id: str) -> None:
         self.session = uuid.uuid4().hex
+        self._early: deque[dict[str, Any]] = deque()
         self._url = f"{url}api/kernels/{kernel_id}/channels?session_id={self.session}"
-        self._socket = self._connect()
+        self._connect()
 
-    def _connect(self) -> websocket.WebSocket:
-        return websocket.create_connection(
+    def _connect(self) -> None:
+        self._socket = websocket.create_connection(
             self._url,
             timeout=DEADLINE,
             header=[f"Authorization: token {TOKEN}"],
             subprotocols=[SUBPROTOCOL],
         )
+        # JupyterLab says nothing else before it has the answer to this.
+        asked, early = self.send("shell", "kernel_info_request", {}), []
+        while not early or not _answers(early[-1], asked):
+            early.append(self.receive(time.monotonic() + DEADLINE))
+        self._early.extend(early)
 
     def reconnect(self) -> None:
         """Do what JupyterLab does when its kernel was restarted, or its connection broke."""
         self._socket.close()
-        self._socket = self._connect()
+        self._connect()
 
     def close(self) -> None:
         self._socket.close()
@@ -97,9 +108,15 @@ class Window:
         self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
         return header["msg_id"]
 
-    def receive(self) -> dict[str, Any]:
-        """Wait for the next message of whatever channel."""
-        return _decode(self._socket.recv())
+    def receive(self, deadline: float) -> dict[str, Any]:
+        """Wait for the next message of whatever channel; its server's pings are none."""
+        if self._early:
+            return self._early.popleft()
+        opcode = websocket.ABNF.OPCODE_PING
+        while opcode != websocket.ABNF.OPCODE_BINARY:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            opcode, frame = self._socket.recv_data(control_frame=True)
+        return _decode(frame)
 
     def execute(self, code: str) -> str:
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
@@ -117,17 +134,19 @@ class Window:
     def hear_where(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
         """Wait for a message of whomever."""
         deadline = time.monotonic() + DEADLINE
-        while time.monotonic() < deadline:
-            message = self.receive()
-            if condition(message):
-                return message
-        raise AssertionError(f"not heard: {what}")
+        try:
+            while not condition(message := self.receive(deadline)):
+                pass
+        except websocket.WebSocketTimeoutException:
+            raise AssertionError(f"not heard: {what}") from None
+        return message
 
     def run(self, code: str) -> tuple[dict[str, Any], str]:
         """Execute; return the reply's content and what was printed."""
         msg_id, printed, reply, idle = self.execute(code), "", None, False
+        deadline = time.monotonic() + DEADLINE
         while reply is None or not idle:
-            message = self.receive()
+            message = self.receive(deadline)
             if message["parent_header"].get("msg_id") != msg_id:
                 continue
             if message["msg_type"] == "execute_reply":
@@ -136,6 +155,40 @@ class Window:
                 printed += message["content"]["text"]
             idle |= message["content"].get("execution_state") == "idle"
         return reply, printed
+
+    def ask(self, who: str) -> None:
+        """Run a cell that asks; the next prompt that comes must be its own. Answer it."""
+        cell = self.execute(f"print('heard', input('{who}? '))")
+        prompt = self.hear(None, "input_request")
+        assert prompt["content"]["prompt"] == f"{who}? "
+        assert prompt["parent_header"]["msg_id"] == cell
+        self.send("stdin", "input_reply", {"value": "yes"})
+        assert self.hear(cell, "stream")["content"]["text"] == "heard yes\n"
+
+    def arrive(self) -> None:
+        """Wait until kmux has all that was sent on shell: it answers kernel_info at once."""
+        self.hear(self.send("shell", "kernel_info_request", {}), "kernel_info_reply")
+
+    def listen(self) -> None:
+        """Wait until what is published from now on will be heard.
+
+        Its server connects shell and iopub at the same time, and waits for the latter only where
+        the kernel is not busy ("nudge", jupyter_server 2.21).
+        """
+        deadline = time.monotonic() + DEADLINE
+        asked = [self.send("shell", "kernel_info_request", {})]
+        while True:
+            message = self.receive(deadline)
+            if message["channel"] == "iopub" and message["parent_header"].get("msg_id") in asked:
+                return
+            if _answers(message, asked[-1]):
+                asked.append(self.send("shell", "kernel_info_request", {}))
+
+
+def _answers(message: dict[str, Any], request: str) -> bool:
+    """Whether this is the reply to a request."""
+    mine = message["parent_header"].get("msg_id") == request
+    return mine and bool(message["msg_type"].endswith("_reply"))
 
 
 def _encode(channel: str, parts: list[bytes]) -> bytes:
