@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from jupyter_core.paths import SYSTEM_JUPYTER_PATH
+
+KERNELS = {"ir": "r-cran-irkernel"}
+"""Kernels that pip does not install, and Debian's package of each; its kernelspec is in it."""
 
 
 def lacks(what: str, package: str) -> NoReturn:
@@ -14,3 +19,10 @@ def lacks(what: str, package: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def needs_kernel(name: str) -> None:
+    """Skip a test whose kernel is not installed on this machine."""
+    directories = [Path(path) / "kernels" / name for path in SYSTEM_JUPYTER_PATH]
+    if name in KERNELS and not any(directory.is_dir() for directory in directories):
+        lacks(f"there is no kernel '{name}'", KERNELS[name])

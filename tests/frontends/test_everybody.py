@@ -279,3 +279,33 @@ def test_two_late_joiners_at_once_get_their_states_of_a_busy_kernel(
     wanted = own_states(scene.client)
     assert box in wanted
     assert states == [comparable(wanted)] * 2
+
+
+def test_a_deleted_subshell_takes_nobodys_widget_with_it(scene: Scene, gate: Gate) -> None:
+    """JupyterLab has a subshell for each comm target and window (commsOverSubshells): its sliders
+    move while a cell runs. ipykernel 7.4 sends a comm's messages to the subshell that published on
+    it last, whatever their header says, and refuses them all when that one has been deleted
+    (UnknownSubshellError)."""
+    window, client = scene.window, scene.client
+    comm_id = window.run(MAKE_SLIDER)[1].strip()
+    asked = window.send("control", "create_subshell_request", {})
+    own = window.hear(asked, "create_subshell_reply")["content"]["subshell_id"]
+    other = client.ask_control("create_subshell_request")["content"]["subshell_id"]
+    slide(window, comm_id, 4, own)
+    client.hear(moves(comm_id, 4), "JupyterLab's slider moves for the raw client")
+
+    busy = scene.qtconsole.execute(gate.code)
+    client.hear_status("busy", busy)
+    slide(client, comm_id, 5, other)
+    window.hear_where(moves(comm_id, 5), "the raw client's slider moves for JupyterLab")
+
+    deleted = client.ask_control("delete_subshell_request", {"subshell_id": other})
+    assert deleted["content"]["status"] == "ok"
+    slide(window, comm_id, 6, own)
+    client.hear(moves(comm_id, 6), "JupyterLab's slider still moves for the raw client")
+
+    gate.open()
+    scene.qtconsole.finish(busy)
+    slide(client, comm_id, 7)
+    window.hear_where(moves(comm_id, 7), "the raw client's, without a subshell, for JupyterLab")
+    assert scene.qtconsole.run("print(slider.value)") == "7\n"
