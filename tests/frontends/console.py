@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
 
-from tests.frontends.kmux_process import DEADLINE, Workplace
+from tests.frontends.kmux_process import DEADLINE, Client, Workplace, until
 
-ENTER_AFTER_SECONDS = 0.5
+IN = r"In \[(\d+)\]: "
 
 
 class Console(pexpect.spawn):
@@ -29,30 +27,30 @@ class Console(pexpect.spawn):
             dimensions=(50, 200),
         )
 
-    def ready(self) -> None:
-        """Wait until the first line can be typed."""
-        self.expect(r"In \[\d+\]: ")
+    def ready(self, other: Client) -> None:
+        """Wait until a line can be typed, and until its start is behind it.
 
-    def shows(self, pattern: str) -> re.Match[str]:
-        """Wait until this is shown. (What is typed is shown as well.)
-
-        jupyter_console 6.6 listens to a cell's output until any request of its own is idle: its
-        kernel_info_request at the start is one. It shows what comes later when Enter is pressed.
+        jupyter_console 6.6 listens to its cell until a request of its own is idle, whichever: the
+        kernel_info_request of its start would do, and neither output nor a prompt be shown. It
+        counts on when it hears of another's cell, and then has heard what was sent before.
         """
-        deadline = time.monotonic() + DEADLINE
-        while self.expect([pattern, pexpect.TIMEOUT], timeout=ENTER_AFTER_SECONDS):
-            assert time.monotonic() < deadline, f"not shown: {pattern}; but {self.buffer}"
-            self.sendline()
-        match: re.Match[str] = self.match
-        return match
+        self.expect(IN)
+        wanted = other.run("None")["execution_count"] + 1
+
+        def counts_on() -> bool:
+            self.sendline(" ")  # shows what is pending, as Enter does without --simple-prompt
+            self.expect(IN)
+            return int(self.match.group(1)) == wanted
+
+        until(counts_on, f"the console shows In [{wanted}]")
 
     def ask(self, who: str) -> None:
         """Run a cell that asks; the next prompt that is shown must be its own. Answer it."""
         self.sendline(f"print('heard', input({who!r} + '? '))")
         self.expect(r"(\w+)\? ")
-        assert self.match.group(1) == who
+        assert self.match.group(1) == who, f"not its own: {self.match.group(1)}"
         self.sendline("yes")
-        self.shows("heard yes")
+        self.expect("heard yes")
 
 
 @contextmanager

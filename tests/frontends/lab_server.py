@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate, pairwise
@@ -73,7 +72,7 @@ class Window:
 
     def __init__(self, url: str, kernel_id: str) -> None:
         self.session = uuid.uuid4().hex
-        self._early: deque[dict[str, Any]] = deque()
+        self._kept: list[dict[str, Any]] = []
         self._url = f"{url}api/kernels/{kernel_id}/channels?session_id={self.session}"
         self._connect()
 
@@ -85,10 +84,7 @@ class Window:
             subprotocols=[SUBPROTOCOL],
         )
         # JupyterLab says nothing else before it has the answer to this.
-        asked, early = self.send("shell", "kernel_info_request", {}), []
-        while not early or not _answers(early[-1], asked):
-            early.append(self.receive(time.monotonic() + DEADLINE))
-        self._early.extend(early)
+        self.arrive()
 
     def reconnect(self) -> None:
         """Do what JupyterLab does when its kernel was restarted, or its connection broke."""
@@ -108,10 +104,8 @@ class Window:
         self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
         return header["msg_id"]
 
-    def receive(self, deadline: float) -> dict[str, Any]:
+    def _receive(self, deadline: float) -> dict[str, Any]:
         """Wait for the next message of whatever channel; its server's pings are none."""
-        if self._early:
-            return self._early.popleft()
         opcode = websocket.ABNF.OPCODE_PING
         while opcode != websocket.ABNF.OPCODE_BINARY:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -132,23 +126,27 @@ class Window:
         return self.hear_where(is_it, msg_type)
 
     def hear_where(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-        """Wait for a message of whomever."""
-        deadline = time.monotonic() + DEADLINE
-        try:
-            while not condition(message := self.receive(deadline)):
-                pass
-        except websocket.WebSocketTimeoutException:
-            raise AssertionError(f"not heard: {what}") from None
-        return message
+        """Wait for a message of whomever; what is not meant is kept for the next who waits."""
+        deadline, looked_at = time.monotonic() + DEADLINE, 0
+        while True:
+            for number, message in enumerate(self._kept[looked_at:], looked_at):
+                if condition(message):
+                    return self._kept.pop(number)
+            looked_at = len(self._kept)
+            try:
+                self._kept.append(self._receive(deadline))
+            except websocket.WebSocketTimeoutException:
+                raise AssertionError(f"not heard: {what}") from None
 
     def run(self, code: str) -> tuple[dict[str, Any], str]:
         """Execute; return the reply's content and what was printed."""
-        msg_id, printed, reply, idle = self.execute(code), "", None, False
-        deadline = time.monotonic() + DEADLINE
+        return self.finish(self.execute(code))
+
+    def finish(self, cell: str) -> tuple[dict[str, Any], str]:
+        """Wait for a cell of ours; return the reply's content and what was printed."""
+        printed, reply, idle = "", None, False
         while reply is None or not idle:
-            message = self.receive(deadline)
-            if message["parent_header"].get("msg_id") != msg_id:
-                continue
+            message = self.hear_where(_about(cell), "the end of a cell")
             if message["msg_type"] == "execute_reply":
                 reply = message["content"]
             elif message["msg_type"] == "stream":
@@ -160,10 +158,10 @@ class Window:
         """Run a cell that asks; the next prompt that comes must be its own. Answer it."""
         cell = self.execute(f"print('heard', input('{who}? '))")
         prompt = self.hear(None, "input_request")
-        assert prompt["content"]["prompt"] == f"{who}? "
-        assert prompt["parent_header"]["msg_id"] == cell
+        assert prompt["parent_header"]["msg_id"] == cell, f"not its own: {prompt['content']}"
         self.send("stdin", "input_reply", {"value": "yes"})
-        assert self.hear(cell, "stream")["content"]["text"] == "heard yes\n"
+        reply, printed = self.finish(cell)
+        assert printed == "heard yes\n", (reply, printed)
 
     def arrive(self) -> None:
         """Wait until kmux has all that was sent on shell: it answers kernel_info at once."""
@@ -175,20 +173,19 @@ class Window:
         Its server connects shell and iopub at the same time, and waits for the latter only where
         the kernel is not busy ("nudge", jupyter_server 2.21).
         """
-        deadline = time.monotonic() + DEADLINE
-        asked = [self.send("shell", "kernel_info_request", {})]
-        while True:
-            message = self.receive(deadline)
-            if message["channel"] == "iopub" and message["parent_header"].get("msg_id") in asked:
-                return
-            if _answers(message, asked[-1]):
-                asked.append(self.send("shell", "kernel_info_request", {}))
+        asked: list[str] = []
+        channel = ""
+        while channel != "iopub":
+            asked.append(self.send("shell", "kernel_info_request", {}))
+            answer = self.hear_where(
+                lambda message: message["parent_header"].get("msg_id") in asked, "kernel_info"
+            )
+            channel = answer["channel"]
 
 
-def _answers(message: dict[str, Any], request: str) -> bool:
-    """Whether this is the reply to a request."""
-    mine = message["parent_header"].get("msg_id") == request
-    return mine and bool(message["msg_type"].endswith("_reply"))
+def _about(request: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether a message has this request as parent."""
+    return lambda message: message["parent_header"].get("msg_id") == request
 
 
 def _encode(channel: str, parts: list[bytes]) -> bytes:

@@ -48,7 +48,7 @@ class QtConsole:
         assert self._others, "qtconsole ended; see its log"
         if self._others[0]["said"] == "lacking":
             lacks(f"Qt does not run: {self._others[0]['what']}", QT_PACKAGES)
-        until(lambda: "In [" in self.screen(), "qtconsole shows its prompt")
+        self._shows_last("In [")
 
     def screen(self) -> str:
         """Return all that its window shows."""
@@ -57,6 +57,10 @@ class QtConsole:
         until(lambda: len(self._others) > before, "qtconsole says what it shows")
         text: str = self._others[-1]["text"]
         return text
+
+    def _shows_last(self, line: str) -> None:
+        """Wait for the line that can be typed on; its messages come before its window is ready."""
+        until(lambda: self.screen().rpartition("\n")[2].startswith(line), f"qtconsole shows {line}")
 
     def hear(
         self, condition: Callable[[dict[str, Any]], bool], what: str, start: int = 0
@@ -96,6 +100,7 @@ class QtConsole:
 
         self.hear(is_idle, "its cell is idle")
         self._answer(cell, "execute_reply")
+        self._shows_last("In [")
         mine = [m["content"] for m in self.messages if m["parent"] == cell]
         return "".join(content["text"] for content in mine if content.get("name") == "stdout")
 
@@ -113,9 +118,11 @@ class QtConsole:
         until(lambda: len(self.prompts) > self._prompts, "qtconsole shows a prompt")
         prompt = self.prompts[self._prompts]
         self._prompts += 1
-        assert (prompt["content"]["prompt"], prompt["parent"]) == (f"{who}? ", cell)
+        assert prompt["parent"] == cell, f"not its own: {prompt['content']}"
+        self._shows_last(f"{who}? ")
         self._tell("type", "yes")
-        assert self.finish(cell) == "heard yes\n"
+        printed = self.finish(cell)
+        assert printed == "heard yes\n", printed
 
     @property
     def prompts(self) -> list[dict[str, Any]]:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 try:
+    from PyQt5 import QtCore, QtTest, QtWidgets  # noqa: F401  (says what it lacks, unlike qtpy)
     from qtconsole.qtconsoleapp import JupyterQtConsoleApp
-    from qtpy import QtCore
-    from qtpy.QtTest import QTest
 
     # Qt has its own libraries in its wheel, and aborts where it cannot load this one.
     plugins = Path(QtCore.QLibraryInfo.location(QtCore.QLibraryInfo.PluginsPath))
@@ -74,8 +73,8 @@ class Puppet:
         self._widget.execute(code)
 
     def _do_type(self, text: str) -> None:
-        QTest.keyClicks(self._widget._control, text)
-        QTest.keyClick(self._widget._control, QtCore.Qt.Key_Return)
+        QtTest.QTest.keyClicks(self._widget._control, text)
+        QtTest.QTest.keyClick(self._widget._control, QtCore.Qt.Key_Return)
 
     def _do_kernel_info(self, _: None) -> None:
         self._client.kernel_info()

@@ -57,16 +57,19 @@ def on_one_kernel(lab: LabServer, kernelspec: str) -> Iterator[Scene]:
         window = lab.window(kernel_id)
         leaving.callback(window.close)
         window.listen()
-        console.ready()
         qtconsole.ready()
+        console.ready(client)
         yield Scene(lab, kernel_id, window, console, qtconsole, client)
 
 
-def raw_client(file: Path, identity: str | None = None) -> Client:
-    """Connect a jupyter_client; one that comes back has the identity that it had."""
+def raw_client(file: Path, former: Client | None = None) -> Client:
+    """Connect a jupyter_client: a new one, or one that was here before and comes back."""
     client = Client(connection_file=str(file))
     client.load_connection_file()
-    if identity is not None:
-        client.session.session = identity
+    if former is not None:
+        client.session.session = former.session.session
+        # It is one process: its msg_ids go on, and it refuses signatures that it has seen.
+        client.session.message_count = former.session.message_count
+        client.session.digest_history = former.session.digest_history
     client.start_channels()
     return client
