@@ -45,6 +45,8 @@ class Workplace:
             "JUPYTER_PLATFORM_DIRS": "0",
             "KMUX_RUNTIME_DIR": str(runtime),
             "KMUX_LOG_LEVEL": "info",
+            # ipykernel's debugger warns on stderr, in whoever's cell runs by then.
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         }
         (root / "runtime").mkdir()
@@ -241,11 +243,34 @@ class Client(BlockingKernelClient):
         """Wait for the reply to a request on shell."""
         return self.answer(self.get_shell_msg, msg_id, timeout)
 
+    def send(
+        self, channel: str, msg_type: str, content: dict[str, Any], subshell: str | None = None
+    ) -> str:
+        """Send a message on shell or control; returns its msg_id."""
+        message = self.session.msg(msg_type, content)
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
+        getattr(self, f"{channel}_channel").send(message)
+        msg_id: str = message["header"]["msg_id"]
+        return msg_id
+
+    def ask(self, who: str) -> None:
+        """Run a cell that asks; the next prompt that comes must be its own. Answer it."""
+        cell = self.execute(f"print('heard', input('{who}? '))", allow_stdin=True)
+        prompt = self.get_stdin_msg(timeout=DEADLINE)
+        assert prompt["parent_header"]["msg_id"] == cell, f"not its own: {prompt['content']}"
+        self.input("yes")
+        reply = self.finish(cell)
+        assert self.text() == "heard yes\n", (reply, self.text())
+
+    def arrive(self) -> None:
+        """Wait until kmux has all that was sent on shell: it answers kernel_info at once."""
+        self.reply(self.kernel_info())
+
     def ask_control(self, msg_type: str, content: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask on control and return the reply."""
-        message = self.session.msg(msg_type, content or {})
-        self.control_channel.send(message)
-        return self.answer(self.get_control_msg, message["header"]["msg_id"])
+        asked = self.send("control", msg_type, content or {})
+        return self.answer(self.get_control_msg, asked)
 
     @staticmethod
     def answer(

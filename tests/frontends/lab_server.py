@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ import websocket
 from tests.frontends.kmux_process import DEADLINE, Workplace, until
 
 TOKEN = "of-the-test"
+SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
+PARTS = ("header", "parent_header", "metadata", "content")
 
 
 class LabServer:
@@ -44,6 +49,10 @@ class LabServer:
         kernel_id: str = self.request("POST", "api/kernels", {"name": name})["id"]
         return kernel_id
 
+    def stop_kernel(self, kernel_id: str) -> None:
+        """Do what "Shut Down Kernel" does, and return when the kernel has ended."""
+        self.request("DELETE", f"api/kernels/{kernel_id}")
+
     def connection_file(self, kernel_id: str) -> Path:
         return Path(self.workplace.environment["JUPYTER_RUNTIME_DIR"]) / f"kernel-{kernel_id}.json"
 
@@ -59,38 +68,49 @@ class LabServer:
 
 
 class Window:
-    """One window's WebSocket, in the legacy JSON protocol."""
+    """One window's WebSocket, in the protocol that JupyterLab 4 and its server agree on."""
 
     def __init__(self, url: str, kernel_id: str) -> None:
         self.session = uuid.uuid4().hex
+        self._kept: list[dict[str, Any]] = []
         self._url = f"{url}api/kernels/{kernel_id}/channels?session_id={self.session}"
-        self._socket = self._connect()
+        self._connect()
 
-    def _connect(self) -> websocket.WebSocket:
-        return websocket.create_connection(
-            self._url, timeout=DEADLINE, header=[f"Authorization: token {TOKEN}"]
+    def _connect(self) -> None:
+        self._socket = websocket.create_connection(
+            self._url,
+            timeout=DEADLINE,
+            header=[f"Authorization: token {TOKEN}"],
+            subprotocols=[SUBPROTOCOL],
         )
+        # JupyterLab says nothing else before it has the answer to this.
+        self.arrive()
 
     def reconnect(self) -> None:
-        """Do what JupyterLab does when its kernel was restarted."""
+        """Do what JupyterLab does when its kernel was restarted, or its connection broke."""
         self._socket.close()
-        self._socket = self._connect()
+        self._connect()
 
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, channel: str, msg_type: str, content: dict[str, Any]) -> str:
+    def send(
+        self, channel: str, msg_type: str, content: dict[str, Any], subshell: str | None = None
+    ) -> str:
+        """Send a message; returns its msg_id."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
-        message = {
-            "channel": channel,
-            "header": {**header, "username": "", "date": "", "version": "5.2"},
-            "parent_header": {},
-            "metadata": {},
-            "content": content,
-            "buffers": [],
-        }
-        self._socket.send(json.dumps(message))
+        header |= {"username": "", "date": "", "version": "5.2"}
+        parts = [{**header, "subshell_id": subshell}, {}, {}, content]
+        self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
         return header["msg_id"]
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        """Wait for the next message of whatever channel; its server's pings are none."""
+        opcode = websocket.ABNF.OPCODE_PING
+        while opcode != websocket.ABNF.OPCODE_BINARY:
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            opcode, frame = self._socket.recv_data(control_frame=True)
+        return _decode(frame)
 
     def execute(self, code: str) -> str:
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
@@ -98,25 +118,91 @@ class Window:
 
     def hear(self, msg_id: str | None, msg_type: str) -> dict[str, Any]:
         """Wait for a message of this type, for a request of ours or of whomever."""
-        while True:
-            message: dict[str, Any] = json.loads(self._socket.recv())
+
+        def is_it(message: dict[str, Any]) -> bool:
             mine = msg_id is None or message["parent_header"].get("msg_id") == msg_id
-            if mine and message["msg_type"] == msg_type:
-                return message
+            return mine and message["msg_type"] == msg_type
+
+        return self.hear_where(is_it, msg_type)
+
+    def hear_where(self, condition: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
+        """Wait for a message of whomever; what is not meant is kept for the next who waits."""
+        deadline, looked_at = time.monotonic() + DEADLINE, 0
+        while True:
+            for number, message in enumerate(self._kept[looked_at:], looked_at):
+                if condition(message):
+                    return self._kept.pop(number)
+            looked_at = len(self._kept)
+            try:
+                self._kept.append(self._receive(deadline))
+            except websocket.WebSocketTimeoutException:
+                raise AssertionError(f"not heard: {what}") from None
 
     def run(self, code: str) -> tuple[dict[str, Any], str]:
         """Execute; return the reply's content and what was printed."""
-        msg_id, printed, reply, idle = self.execute(code), "", None, False
+        return self.finish(self.execute(code))
+
+    def finish(self, cell: str) -> tuple[dict[str, Any], str]:
+        """Wait for a cell of ours; return the reply's content and what was printed."""
+        printed, reply, idle = "", None, False
         while reply is None or not idle:
-            message = json.loads(self._socket.recv())
-            if message["parent_header"].get("msg_id") != msg_id:
-                continue
+            message = self.hear_where(_about(cell), "the end of a cell")
             if message["msg_type"] == "execute_reply":
                 reply = message["content"]
             elif message["msg_type"] == "stream":
                 printed += message["content"]["text"]
             idle |= message["content"].get("execution_state") == "idle"
         return reply, printed
+
+    def ask(self, who: str) -> None:
+        """Run a cell that asks; the next prompt that comes must be its own. Answer it."""
+        cell = self.execute(f"print('heard', input('{who}? '))")
+        prompt = self.hear(None, "input_request")
+        assert prompt["parent_header"]["msg_id"] == cell, f"not its own: {prompt['content']}"
+        self.send("stdin", "input_reply", {"value": "yes"})
+        reply, printed = self.finish(cell)
+        assert printed == "heard yes\n", (reply, printed)
+
+    def arrive(self) -> None:
+        """Wait until kmux has all that was sent on shell: it answers kernel_info at once."""
+        self.hear(self.send("shell", "kernel_info_request", {}), "kernel_info_reply")
+
+    def listen(self) -> None:
+        """Wait until what is published from now on will be heard.
+
+        Its server connects shell and iopub at the same time, and waits for the latter only where
+        the kernel is not busy ("nudge", jupyter_server 2.21).
+        """
+        asked: list[str] = []
+        channel = ""
+        while channel != "iopub":
+            asked.append(self.send("shell", "kernel_info_request", {}))
+            answer = self.hear_where(
+                lambda message: message["parent_header"].get("msg_id") in asked, "kernel_info"
+            )
+            channel = answer["channel"]
+
+
+def _about(request: str) -> Callable[[dict[str, Any]], bool]:
+    """Whether a message has this request as parent."""
+    return lambda message: message["parent_header"].get("msg_id") == request
+
+
+def _encode(channel: str, parts: list[bytes]) -> bytes:
+    """Frame a message: how many offsets, the offset of each part, that of the end, the parts."""
+    parts = [channel.encode(), *parts]
+    first = 8 * (len(parts) + 2)
+    offsets = accumulate(map(len, parts), initial=first)
+    return struct.pack(f"<{len(parts) + 2}Q", len(parts) + 1, *offsets) + b"".join(parts)
+
+
+def _decode(frame: bytes) -> dict[str, Any]:
+    (count,) = struct.unpack_from("<Q", frame)
+    offsets = struct.unpack_from(f"<{count}Q", frame, 8)
+    channel, *parts = [frame[start:end] for start, end in pairwise(offsets)]
+    message = {name: json.loads(part) for name, part in zip(PARTS, parts, strict=False)}
+    message |= {"channel": channel.decode(), "buffers": parts[len(PARTS) :]}
+    return message | {"msg_type": message["header"]["msg_type"]}
 
 
 @contextmanager

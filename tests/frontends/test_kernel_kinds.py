@@ -1,4 +1,5 @@
-"""The same life for kernels of four makers: ipykernel, Deno, xeus-python, bash_kernel."""
+"""The same life for kernels of five makers: ipykernel, Deno, xeus-python, bash_kernel and IRkernel
+(Debian's)."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.frontends.kmux_process import Client, Workplace, until
+from tests.required import needs_kernel
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,12 +36,15 @@ KINDS = [
     # xeus-python answers interrupt_request without interrupting (0.19).
     Kind("xpython", "print(6 * 7)", "42\n", "impo", "import", "print", "while True: pass", False),
     Kind("bash", "echo $((6 * 7))", "42\n", "ech", "echo", "echo", "sleep 1000", True),
+    # IRkernel's control answers shutdown_request alone.
+    Kind("ir", "cat(6 * 7)", "42", "prin", "print", "print", "while (TRUE) {}", True),
 ]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.kernel)
 def kind(request: pytest.FixtureRequest) -> Kind:
     param: Kind = request.param
+    needs_kernel(param.kernel)
     return param
 
 
@@ -75,6 +80,16 @@ def test_execute_complete_inspect(workplace: Workplace, kind: Kind) -> None:
         inspection = client.reply(client.inspect(kind.inspect, 1))["content"]
         assert inspection["status"] == "ok"
         says(other, kind)
+
+
+def test_what_no_kernel_needs_to_answer(workplace: Workplace, kind: Kind) -> None:
+    """JupyterLab's server asks for kernel_info on control as well, where IRkernel says nothing; and
+    the comm_info_reply of that one is malformed (IRkernel 1.3)."""
+    with workplace.run("--kernel", kind.kernel) as kmux:
+        client = kmux.client()
+        info = client.ask_control("kernel_info_request")["content"]
+        assert info["language_info"]["name"]
+        assert client.reply(client.comm_info())["content"] == {"status": "ok", "comms": {}}
 
 
 def test_interrupt_by_another_frontend(workplace: Workplace, kind: Kind) -> None:

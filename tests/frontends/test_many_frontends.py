@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.frontends.kmux_process import Workplace
+from tests.required import needs_kernel
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -67,12 +68,14 @@ def test_clients_take_turns(workplace: Workplace) -> None:
         assert alice.text() == "babababab" + "a\n"
 
 
-@pytest.mark.parametrize("kernel", ["deno", "xpython", "bash"])
+@pytest.mark.parametrize("kernel", ["deno", "xpython", "bash", "ir"])
 def test_three_clients_on_other_kernels(workplace: Workplace, kernel: str) -> None:
+    needs_kernel(kernel)
     fails, works = {
         "deno": ("throw new Error('no')", "console.log({})"),
         "xpython": ("1/0", "print({})"),
         "bash": ("false_command_that_is_none", "echo {}"),
+        "ir": ("stop('no')", "cat({})"),
     }[kernel]
     with workplace.run("--kernel", kernel) as kmux:
         clients = [kmux.client() for _ in range(3)]
