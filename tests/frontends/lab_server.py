@@ -245,7 +245,7 @@ def lab_server(workplace: Workplace) -> Iterator[LabServer]:
             server.close()
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(60)
         finally:
             if process.poll() is None:
                 process.kill()

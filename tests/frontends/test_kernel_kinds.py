@@ -37,7 +37,7 @@ KINDS = [
     Kind("xpython", "print(6 * 7)", "42\n", "impo", "import", "print", "while True: pass", False),
     Kind("bash", "echo $((6 * 7))", "42\n", "ech", "echo", "echo", "sleep 1000", True),
     # IRkernel's control answers shutdown_request alone.
-    Kind("ir", "cat(6 * 7)", "42", "prin", "print", "print", "while (TRUE) {}", True),
+    Kind("ir", 'cat(6 * 7, "\\n")', "42", "prin", "print", "print", "while (TRUE) {}", True),
 ]
 
 

@@ -75,7 +75,7 @@ def test_three_clients_on_other_kernels(workplace: Workplace, kernel: str) -> No
         "deno": ("throw new Error('no')", "console.log({})"),
         "xpython": ("1/0", "print({})"),
         "bash": ("false_command_that_is_none", "echo {}"),
-        "ir": ("stop('no')", "cat({})"),
+        "ir": ("stop('no')", 'cat({}, "\\n")'),
     }[kernel]
     with workplace.run("--kernel", kernel) as kmux:
         clients = [kmux.client() for _ in range(3)]
