@@ -60,7 +60,7 @@ lock:
 	python3 -m venv $(VENV)
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(BIN)/python -m pip install --quiet --upgrade pip
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(BIN)/python -m pip install --quiet hatchling \
-		--editable . --group dev
+		--editable . --group dev "soupsieve<3"  # 3 needs Python 3.11.5; Debian 12 has 3.11.2
 	$(BIN)/python -m pip freeze --all --exclude-editable > constraints.txt
 	@touch $(VENV)/ready
 
