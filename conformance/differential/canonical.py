@@ -192,7 +192,9 @@ class _Names:
         if heard.msg_type == "usage_reply":
             content = _kinds(content)
         elif heard.msg_type == "connect_reply":
-            content = {k: self._ports.get(v, v) for k, v in content.items()}
+            content = {
+                k: self._ports.get(v, v) if isinstance(v, int) else v for k, v in content.items()
+            }
         elif heard.msg_type in ("debug_reply", "debug_event"):
             content = {**content, "seq": "<counted>"}
         return {
