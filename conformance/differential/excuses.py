@@ -118,7 +118,16 @@ def _close_to_closer(direct: Canonical, proxied: Canonical) -> int:
 
 
 ANSWERED_HERE = frozenset(
-    {"kernel_info_request", "comm_info_request", "comm_open", "comm_msg", "comm_close"}
+    {
+        "kernel_info_request",
+        "comm_info_request",
+        "comm_open",
+        "comm_msg",
+        "comm_close",
+        "create_subshell_request",
+        "delete_subshell_request",
+        "list_subshell_request",
+    }
 )
 
 
