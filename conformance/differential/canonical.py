@@ -32,10 +32,7 @@ _VOLATILE = re.compile(
     r"|(?P<process>\bipykernel_\d+\b)"
 )
 _DATE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(Z|[+-]\d\d:\d\d)$")
-_TOPICS = (
-    (re.compile(r"^kernel\.[0-9a-f]{8}-[0-9a-f]{24}\."), "kernel.<session>."),
-    (re.compile(r"^kernel\.[0-9a-f-]{36}\."), "kernel.<ident>."),
-)
+_MADE_UP_TOPIC = re.compile(r"^kernel\.[0-9a-f]{8}-[0-9a-f]{24}\.")
 LONG_TEXT = 5000
 LONGEST_CONTENT = 200
 
@@ -87,7 +84,7 @@ def canonical(transcript: Transcript, known: dict[str | int, str]) -> Canonical:
     ``known`` are what is this side's own (a path in any text, a port as a value of a
     connect_reply), and what it is called.
     """
-    names = _Names(known)
+    names = _Names(_idents(transcript) | known)
     said = transcript.said
     result = Canonical(requests=[_request(message) for message in said])
     places: dict[str, list[int]] = {}
@@ -106,6 +103,12 @@ def canonical(transcript: Transcript, known: dict[str | int, str]) -> Canonical:
         section.append(NOTHING)
     result.orders = _orders(transcript, places)
     return result
+
+
+def _idents(transcript: Transcript) -> dict[str | int, str]:
+    """Find the kernel's own id, which is also in metadata: it is no news where it is first seen."""
+    found = (re.match(r"kernel\.([0-9a-f-]{36})\.", heard.topic) for heard in transcript.heard)
+    return {match[1]: "<ident>" for match in found if match}
 
 
 def _is_no_chance(heard: Heard) -> bool:
@@ -205,15 +208,10 @@ class _Names:
             "parent": self._parent(heard.parent, parent),
             "metadata": self._anything(_dated(heard.metadata)),
             "content": self._anything(content),
-            "topic": self._topic(heard.topic),
+            "topic": self._text(_MADE_UP_TOPIC.sub("kernel.<session>.", heard.topic)),
             "buffers": [_digest(buffer) for buffer in heard.buffers],
             **({} if heard.signed_rightly else {"signature": "wrong"}),
         }
-
-    def _topic(self, topic: str) -> str:
-        for pattern, name in _TOPICS:
-            topic = pattern.sub(name, topic)
-        return self._text(topic)
 
     def _own_id(self, msg_id: Any) -> str:
         if not isinstance(msg_id, str) or not msg_id:
