@@ -79,6 +79,7 @@ class Runner:
     def attach(self, endpoint: ZmqEndpoint) -> None:
         """Serve an endpoint that was made with this runner as its sink."""
         self._endpoints[endpoint.tag] = endpoint
+        self.dispatch(ev.EndpointBound(at=time.time(), ports=endpoint.info.ports))
 
     async def run(self) -> int | None:
         """Serve the kernel until the session ends. Returns the kernel's exit status.

@@ -32,7 +32,6 @@ _VOLATILE = re.compile(
     r"|(?P<process>\bipykernel_\d+\b)"
 )
 _DATE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?(Z|[+-]\d\d:\d\d)$")
-_MADE_UP_TOPIC = re.compile(r"^kernel\.[0-9a-f]{8}-[0-9a-f]{24}\.")
 LONG_TEXT = 5000
 LONGEST_CONTENT = 200
 
@@ -40,7 +39,14 @@ Message = dict[str, Any]
 """A canonical message: JSON, to be compared and shown."""
 
 
-CHANCE = ("pydevd: ", "Task was destroyed but it is pending!", "task: <Task pending ")
+CHANCE = (
+    "pydevd: ",
+    "Task was destroyed but it is pending!",
+    "task: <Task pending ",
+    "was never awaited",
+    "self._ready.clear()",
+    "Enable tracemalloc",
+)
 """Words of lines on stderr that come when they come."""
 NOTHING: Message = {
     "msg_type": "(nothing; the conversation ended here)",
@@ -208,7 +214,7 @@ class _Names:
             "parent": self._parent(heard.parent, parent),
             "metadata": self._anything(_dated(heard.metadata)),
             "content": self._anything(content),
-            "topic": self._text(_MADE_UP_TOPIC.sub("kernel.<session>.", heard.topic)),
+            "topic": self._text(heard.topic),
             "buffers": [_digest(buffer) for buffer in heard.buffers],
             **({} if heard.signed_rightly else {"signature": "wrong"}),
         }

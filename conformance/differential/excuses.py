@@ -58,39 +58,6 @@ def _pairs(direct: Canonical, proxied: Canonical) -> Iterator[tuple[Message, Mes
         yield from zip(direct.sections.get(section, ()), messages, strict=False)
 
 
-def _topics(direct: Canonical, proxied: Canonical) -> int:
-    count = 0
-    for _, messages in _iopub(proxied):
-        for message in messages:
-            if not message["topic"].startswith("kernel.<session>."):
-                continue
-            count += 1
-            message["topic"] = message["topic"].replace("<session>", "<ident>")
-            if message["msg_type"].startswith("comm_"):
-                message["topic"] = f"comm-{message['content']['comm_id']}"
-    return count
-
-
-def _aborted_metadata(direct: Canonical, proxied: Canonical) -> int:
-    count = 0
-    for before, after in _pairs(direct, proxied):
-        if before["content"] == after["content"] == {"status": "aborted"}:
-            missing = before["metadata"].keys() - after["metadata"].keys()
-            count += bool(missing)
-            for key in missing & {"started", "dependencies_met", "engine"}:
-                del before["metadata"][key]
-    return count
-
-
-def _ports(direct: Canonical, proxied: Canonical) -> int:
-    count = 0
-    for before, after in _pairs(direct, proxied):
-        if before["msg_type"] == after["msg_type"] == "connect_reply":
-            count += before["content"] != after["content"]
-            after["content"] = before["content"]
-    return count
-
-
 def _true_status(direct: Canonical, proxied: Canonical) -> int:
     """Take out "busy" where the request is busy already."""
     count = 0
@@ -151,68 +118,9 @@ AMENDMENTS = (
         reason="what kmux answers from its record does not wait for the cells before it",
         amend=_answered_at_once,
     ),
-    Amendment(
-        name="topic",
-        reason="what kmux makes up has the kernel's session in its topic, not the kernel's ident",
-        amend=_topics,
-        bug=True,
-    ),
-    Amendment(
-        name="aborted metadata",
-        reason="a cell that kmux aborts has not all metadata of one that ipykernel aborts",
-        amend=_aborted_metadata,
-        bug=True,
-    ),
-    Amendment(
-        name="ports",
-        reason="connect_reply has the kernel's own ports, past kmux",
-        amend=_ports,
-        bug=True,
-    ),
 )
 
 EXCUSES = (
-    Excuse(
-        name="version of a control comm",
-        reason="kmux takes one of a version that ipywidgets refuses",
-        kind=r"shell comm_open → iopub: -(stream|comm_close)",
-        said=r"jupyter\.widget\.control",
-        spoils=True,
-        bug=True,
-    ),
-    Excuse(
-        name="queue that stands still",
-        reason="no cell runs any more after one that ipykernel drops without any status",
-        kind=r"kmux: no answer to .*",
-        said=r"\[(cell without version|malformed cell)\]",
-        spoils=True,
-        bug=True,
-    ),
-    Excuse(
-        name="late interrupt",
-        reason="kmux replies to interrupt_request before it interrupts, and hits what comes next",
-        kind=r"kmux: no answer to .*|shell \w+ → .*",
-        said=r" interrupt_request ",
-        heard=r"ReplyLost|heard last",
-        spoils=True,
-        bug=True,
-    ),
-    Excuse(
-        name="comm_open on control",
-        reason="kmux takes it for an open comm; ipykernel knows no such message there",
-        kind=r"\w+ comm_info_request → \w+: comm_info_reply\.content\.comms\.\* added",
-        said=r"control comm_open",
-        spoils=True,
-        bug=True,
-    ),
-    Excuse(
-        name="comm_open without a target",
-        reason="kmux takes it for an open comm; ipykernel refuses it",
-        kind=r"\w+ comm_info_request → \w+: comm_info_reply\.content\.comms\.\* added",
-        said=r"\[malformed comm message\]",
-        spoils=True,
-        bug=True,
-    ),
     Excuse(
         name="state asked for on a subshell",
         reason="ipykernel has the comm there from then on, and loses it with the subshell; "
@@ -222,18 +130,16 @@ EXCUSES = (
         spoils=True,
     ),
     Excuse(
-        name="state of a client's widget",
-        reason="kmux has the state that the client sent, not what ipywidgets made of it",
-        kind=r"shell (comm_msg|execute_request) → iopub: .*",
-        said=r"\[client makes a widget\]",
-        spoils=True,
-        bug=True,
-    ),
-    Excuse(
         name="parent as it was sent",
         reason="ipykernel writes dates and versions of parent headers anew, kmux does not",
         kind=r"\w+ (kernel_info|comm_info)_request → \w+: \w+\.parent",
         said=r"\[odd header\]",
+    ),
+    Excuse(
+        name="answer of the moment",
+        reason="what kmux answers while a cell runs does not know what the cell is about to do",
+        kind=r"shell (comm_info_request|comm_msg|comm_open) → \w+: .*",
+        said=r"\[asked while a cell runs\]",
     ),
     Excuse(
         name="interrupt on shell",
@@ -242,9 +148,9 @@ EXCUSES = (
     ),
     Excuse(
         name="lost reply",
-        reason="a cell that ipykernel cannot read, and does not answer, has an error after 3 s",
-        kind=r"shell execute_request → shell: \+execute_reply",
-        said=r"\[malformed cell\]",
+        reason="a cell that ipykernel cannot read, and drops, has an error after some seconds",
+        kind=r"shell execute_request → (shell: \+execute_reply|iopub: \+status\(\w+\))",
+        said=r"\[(malformed cell|cell without version)\]",
     ),
     Excuse(
         name="nonsense on a control comm",
@@ -268,41 +174,11 @@ EXCUSES = (
         said=r"\[comm_open again\]",
     ),
     Excuse(
-        name="malformed questions",
-        reason="kmux answers kernel_info and comm_info requests whose content is no JSON object",
-        kind=r"\w+ (kernel_info|comm_info)_request → "
-        r"(\w+: \+\w+_info_reply|iopub: \+status\(\w+\))",
-        said=r"\[malformed request\]",
-        bug=True,
-    ),
-    Excuse(
-        name="unknown subshell",
-        reason="kmux answers for subshells that are not there, or aborts cells on them",
-        kind=r".*",
-        heard=r"UnknownSubshellError",
-        bug=True,
-    ),
-    Excuse(
-        name="odd target name",
-        reason='comm_info_request for the target "", or one that is no text, has all comms',
-        kind=r"\w+ comm_info_request → \w+: comm_info_reply\.content\.comms\.\* added",
-        said=r'"target_name": (5|"")',
-        bug=True,
-    ),
-    Excuse(
         name="widget that the client closed",
         reason="ipywidgets goes on to tell of it in update_states",
         kind=r"shell comm_msg → iopub: comm_msg\.(content\.data\.(states\.\* missing|buffer_paths)"
         r"|buffers)",
         said=r"\[client closes a widget\]",
-    ),
-    Excuse(
-        name="update that a widget did not take",
-        reason="a key that it has not, or a value that it refuses; kmux goes on to tell of it",
-        kind=r"\w+ comm_msg → iopub: comm_msg\.(buffers|content\.data\."
-        r"(buffer_paths|(state|states\.\*\.state)\.\w+( added)?))",
-        said=r'"method": "update"',
-        bug=True,
     ),
 )
 

@@ -12,7 +12,7 @@ from conformance.differential.judge import Verdict
 from conformance.sources import WORK
 
 DIRECTORY = WORK / "differential"
-ENOUGH_CONVERSATIONS = 1000
+ENOUGH_CONVERSATIONS = 5000
 """In fewer it is chance whether an excuse is needed."""
 LINE = 300
 

@@ -22,6 +22,7 @@ import trio
 import zmq
 import zmq.asyncio
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from proxy.errors import KernelGone
@@ -105,6 +106,20 @@ class KernelProcess:
         """What holds the process, while there is one."""
         provisioner = self._manager.provisioner
         return provisioner if provisioner is not None and provisioner.has_process else None
+
+    def signal_now(self, number: int) -> bool:
+        """Send a signal to the process group; False where only :meth:`signal` can.
+
+        An interrupt that comes later than its reply would hit what its sender asks next.
+        """
+        provisioner = self._provisioner
+        if type(provisioner) is not LocalProvisioner or not provisioner.pgid:
+            return False
+        try:
+            os.killpg(provisioner.pgid, number)
+        except OSError:
+            return False
+        return True
 
     async def signal(self, number: int) -> None:
         """Send a signal to the process group. It is no error if the process has ended."""

@@ -94,7 +94,9 @@ class Supervisor:
 
     def signal(self, number: int) -> None:
         """Send a signal to the kernel's process group, soon."""
-        if self._kernel is not None and self._nursery is not None:
+        if self._kernel is None or self._nursery is None:
+            return
+        if not self._kernel.signal_now(number):
             self._nursery.start_soon(self._kernel.signal, number)
 
     def restart(self) -> None:

@@ -15,13 +15,12 @@ import msgspec
 
 from proxy.message import Message, Part
 from proxy.session.commands import Command, Log, ToAll, ToClient
-from proxy.session.composer import Composer
+from proxy.session.composer import Composer, timestamp
 from proxy.session.events import ClientSent
 from proxy.session.requests import Request, reply_type
 from proxy.session.status import KernelStatus
 
 Content = dict[str, Any] | bytes
-ABORTED = b'{"status":"aborted"}'
 
 
 def error(ename: str, evalue: str) -> dict[str, Any]:
@@ -80,10 +79,18 @@ class Answers:
         return self._and_true_status([ToAll(m) for m in (states[0], *said, states[1])], at)
 
     def comm(
-        self, msg_type: str, event: ClientSent, content: Content, buffers: tuple[Part, ...] = ()
+        self,
+        comm_id: str,
+        msg_type: str,
+        event: ClientSent,
+        content: Content,
+        buffers: tuple[Part, ...] = (),
     ) -> Message:
         """Make a comm message that follows from a frontend's."""
-        made = self._voice.message(msg_type, content, event.at, parent=event.message.origin)
+        topic = f"comm-{comm_id}".encode()  # as ipykernel has it
+        made = self._voice.message(
+            msg_type, content, event.at, parent=event.message.origin, topic=topic
+        )
         return msgspec.structs.replace(made, buffers=buffers)
 
     def refuse(self, event: ClientSent, ename: str, evalue: str) -> list[Command]:
@@ -107,7 +114,8 @@ class Answers:
 
         Such a reply has no execution count, and there is no execute_input.
         """
-        return self.replied(event, {"status": "aborted"}, ABORTED)
+        metadata = b'{"started":"%b","status":"aborted"}' % timestamp(event.at).encode()
+        return self.replied(event, {"status": "aborted"}, metadata)
 
     def give_up(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
         """Answer a request that the kernel was sent and will not answer any more."""

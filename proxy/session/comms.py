@@ -193,11 +193,11 @@ class Comms:
         """The kernel is gone, and its ends of all comms."""
         self._open.clear()
 
-    def info(self, target_name: str | None = None) -> dict[str, Any]:
-        """Return the content of a comm_info_reply."""
+    def info(self, target_name: Any = None) -> dict[str, Any]:
+        """Return the content of a comm_info_reply, of all comms or of those with this target."""
         comms = {
             comm.comm_id: {"target_name": comm.target_name}
             for comm in self
-            if not target_name or comm.target_name == target_name
+            if target_name is None or comm.target_name == target_name
         }
         return {"status": "ok", "comms": comms}

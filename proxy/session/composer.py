@@ -1,7 +1,8 @@
 """Messages that kmux makes up, indistinguishable from the kernel's own.
 
 They carry the kernel's ``header.session`` (JupyterLab drops queued messages of another session)
-and username, a fresh msg_id, and the asker's header, byte for byte, as parent.
+and username, a fresh msg_id, the asker's header, byte for byte, as parent, and on iopub a topic of
+the kernel's own form (ipykernel: ``kernel.<its id>.status``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class _KernelHeader(msgspec.Struct, frozen=True):
 _kernel_header_decoder = msgspec.json.Decoder(_KernelHeader)
 
 
+def timestamp(at: float) -> str:
+    """Return a time as kernels write it."""
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+
+
 class Composer:
     """Make messages in the name of the kernel. Ids are ``prefix`` and a counter."""
 
@@ -39,6 +45,7 @@ class Composer:
         self._kernel_session: str | None = None
         self._username = username
         self._version = PROTOCOL_VERSION
+        self._topic_prefix: bytes | None = None
 
     @property
     def kernel_session(self) -> str:
@@ -46,7 +53,10 @@ class Composer:
         return self._kernel_session or self._prefix
 
     def learn(self, message: Message) -> None:
-        """Take session, username and version from a message of the kernel."""
+        """Take session, username, version and the form of topics from a message of the kernel."""
+        msg_type = message.header.msg_type.encode()
+        if message.topic.endswith(msg_type):
+            self._topic_prefix = message.topic.removesuffix(msg_type)
         session = message.header.session
         if session and session != self._kernel_session:
             try:
@@ -65,7 +75,7 @@ class Composer:
         *,
         parent: Origin | None = None,
         metadata: dict[str, Any] | bytes = b"{}",
-        topic: str = "",
+        topic: bytes = b"",
         subshell_id: str | None = None,
     ) -> Message:
         """Make a message. ``parent`` is the request that it answers; ``topic`` is iopub's."""
@@ -76,7 +86,7 @@ class Composer:
             "msg_type": msg_type,
             "username": self._username,
             "session": self.kernel_session,
-            "date": datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z"),
+            "date": timestamp(at),
             "version": self._version,
         }
         if subshell_id is not None:
@@ -88,8 +98,13 @@ class Composer:
             parent.raw_header if parent else _NO_PARENT,
             metadata if isinstance(metadata, bytes) else msgspec.json.encode(metadata),
             content if isinstance(content, bytes) else msgspec.json.encode(content),
-            topic=f"kernel.{self.kernel_session}.{topic or msg_type}".encode(),
+            topic=topic or self._topic(msg_type),
         )
+
+    def _topic(self, msg_type: str) -> bytes:
+        if self._topic_prefix is None:
+            return f"kernel.{self.kernel_session}.{msg_type}".encode()
+        return self._topic_prefix + msg_type.encode()
 
     def status(self, state: str, at: float, parent: Origin | None = None) -> Message:
         """Make an iopub status message."""

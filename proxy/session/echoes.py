@@ -66,6 +66,21 @@ class Echoes:
             for key in content.fields:
                 update.fields.pop(key, None)
 
+    def refused(self, msg_id: MsgId) -> str | None:
+        """The kernel complained about an update, if it is one. Returns its comm.
+
+        What of it was taken is not known; no part of it settles.
+        """
+        update = self._pending.get(msg_id)
+        if update is None:
+            return None
+        update.fields.clear()
+        return update.comm_id
+
+    def concern(self, comm_id: str) -> bool:
+        """Whether an update of this comm is not settled."""
+        return any(update.comm_id == comm_id for update in self._pending.values())
+
     def overdue(self, at: float) -> list[Update]:
         """Time passed. Returns those that count as settled and were not repeated.
 

@@ -34,6 +34,12 @@ class ClientSent(Event, frozen=True):
         return self.client == client and self.message.header.msg_type in msg_types
 
 
+class EndpointBound(Event, frozen=True):
+    """Frontends can attach at these ports, by their names in connection files."""
+
+    ports: dict[str, int]
+
+
 class ClientReturned(Event, frozen=True):
     """A frontend was heard on a new connection: it is new, or came back with its identity."""
 

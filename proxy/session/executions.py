@@ -70,6 +70,12 @@ class Executions:
         execution = shell.running if shell is not None else None
         return execution if execution and execution.state is State.EXECUTING else None
 
+    def in_the_way(self) -> Iterator[Execution]:
+        """The cells that the kernel has and others wait for."""
+        for shell in self._shells.values():
+            if shell.waiting and shell.running and shell.running.state is State.EXECUTING:
+                yield shell.running
+
     def has(self, subshell_id: str) -> bool:
         """Whether anything runs or waits on a subshell."""
         return subshell_id in self._shells

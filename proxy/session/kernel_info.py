@@ -27,6 +27,18 @@ class _Info(msgspec.Struct, frozen=True):
 _info_decoder = msgspec.json.Decoder(_Info)
 
 
+class _Question(msgspec.Struct, frozen=True):
+    """The content of a kernel_info_request: a JSON object, of which nothing is read."""
+
+
+_question_decoder = msgspec.json.Decoder(_Question)
+
+
+def is_question(message: Message) -> bool:
+    """Whether a kernel_info_request is one; a kernel may leave others unanswered."""
+    return message.content_as(_question_decoder) is not None
+
+
 class KernelInfo:
     """What the kernel said of itself: ``content`` and ``metadata`` as they came, or None."""
 

@@ -53,7 +53,11 @@ class KernelLife:
             if idle is None:
                 return self._heard_first(message, at)
             m.requests.idled(idle)
-            return [*self._heard_first(message, at), *m.priming.idled(idle, at)]
+            more = [*m.comms.idled(idle, at), *m.priming.idled(idle, at), *m.queue.probed(idle, at)]
+            return [*self._heard_first(message, at), *more]
+        if m.comms.widgets.is_for_kmux(message):
+            m.comms.kernel_sent(message, at)
+            return []
         if m.priming.is_for_kmux(message):
             return [*m.priming.heard(message, at), *self.primed()]
         return None

@@ -11,6 +11,7 @@ from proxy.session.interrupt_desk import InterruptDesk
 from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.session.mailbox import Mailbox
+from proxy.session.ports import Ports
 from proxy.session.priming import Priming
 from proxy.session.queue import Queue
 from proxy.session.requests import Requests
@@ -35,10 +36,11 @@ class Machines:
         self.prompts = Prompts()
         self.mailbox = Mailbox()
         self.running = Running()
+        self.ports = Ports()
         self.voice = Composer(ident)
         self.asker = Asker(ident, self.requests)
         self.answers = Answers(self.voice, self.status, lambda: self.execution_state)
-        self.queue = Queue(self.requests, self.answers)
+        self.queue = Queue(self.requests, self.answers, self.asker, self.status)
         self.interrupts = InterruptDesk(
             self.queue.executions, self.requests, self.kernel_info, self.answers, self.asker
         )

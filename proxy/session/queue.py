@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from proxy.message import Channel, ClientId, Message, MsgId
 from proxy.session.answers import Answers, error
+from proxy.session.asker import Asker
 from proxy.session.commands import Command, Log, StartTimer, ToKernel
 from proxy.session.events import ClientSent
 from proxy.session.executions import LOST_SECONDS, Executions
 from proxy.session.requests import Request, Requests
 from proxy.session.shell_queue import NOTHING, End, Execution, Step
+from proxy.session.status import KernelStatus
 
 TIMER = "queue"
+STALL_TIMER = "stall"
+STALL_SECONDS = 3.0
+"""How long, at least, a cell may be with the kernel, not taken up, while others wait for it."""
 TOO_MANY = ("TooManyRequests", "too many requests wait for the kernel already; try again later")
 MAX_WAITING = 10_000
 """Messages of one client; another one still finds room."""
@@ -22,12 +27,21 @@ MAX_WAITING = 10_000
 class Queue:
     """The way of a request to the kernel, and what its end sets going."""
 
-    def __init__(self, requests: Requests, answers: Answers) -> None:
+    def __init__(
+        self, requests: Requests, answers: Answers, asker: Asker, status: KernelStatus
+    ) -> None:
         self.executions = Executions()
         self._requests = requests
         self._answers = answers
+        self._asker = asker
+        self._status = status
         self._watched: tuple[list[Execution], list[Execution]] = ([], [])
         """Those that the timer finds when it runs out, and those that came since it was set."""
+        self._stall_timer_runs = False
+        self._suspects: list[Execution] = []
+        """Cells that stood in others' way when the stall timer ran out last."""
+        self._probes: dict[MsgId, Execution] = {}
+        """What the kernel was asked behind a cell that it does not take up."""
 
     def has_room(self, event: ClientSent) -> bool:
         """Whether this request can be taken."""
@@ -38,8 +52,15 @@ class Queue:
 
     def submit(self, event: ClientSent) -> list[Command]:
         """A client's request: to the kernel, or behind what has its turn before."""
-        if event.channel is Channel.SHELL:
-            return self._send(self.executions.submit(event))
+        if event.channel is not Channel.SHELL:
+            return self._send([event])
+        sent = self.executions.submit(event)
+        return self._send(sent) if sent else self._watch_for_stall()
+
+    def pass_by(self, event: ClientSent) -> list[Command]:
+        """A request that the kernel answers without taking it up: ahead of all that waits."""
+        if self._requests.full:
+            return self._answers.refuse(event, *TOO_MANY)
         return self._send([event])
 
     def replied(self, request: Request, reply: Message) -> tuple[bool, list[Command]]:
@@ -59,17 +80,56 @@ class Queue:
         self._watched = (young, [])
         commands: list[Command] = [StartTimer(TIMER, LOST_SECONDS)] if young else []
         for execution in old:
-            step = self.executions.overdue(execution)
-            if execution.end is End.LOST:
-                commands += self._lost(execution.event, at)
-            commands += self._carry_out(step)
+            commands += self._over(execution, at)
         return commands
+
+    def _watch_for_stall(self) -> list[Command]:
+        if self._stall_timer_runs:
+            return []
+        self._stall_timer_runs = True
+        return [StartTimer(STALL_TIMER, STALL_SECONDS)]
+
+    def stalled(self, at: float) -> list[Command]:
+        """The timer ran out: is there a cell that others wait for, and that the kernel dropped?
+
+        ipykernel drops what it cannot read (a header without a version) without any status. What
+        the kernel is asked behind such a cell tells: it is taken up first.
+        """
+        suspects = [e for e in self.executions.in_the_way() if not self._is_taken_up(e)]
+        commands: list[Command] = []
+        for execution in suspects:
+            if execution in self._suspects and execution not in self._probes.values():
+                subshell_id = execution.event.message.header.subshell_id
+                ask = self._asker.ask(
+                    Channel.SHELL, "kernel_info_request", {}, at, subshell_id=subshell_id
+                )
+                self._probes[ask.message.header.msg_id] = execution
+                commands.append(ask)
+        self._suspects = suspects
+        self._stall_timer_runs = False
+        return commands + (self._watch_for_stall() if len(self.executions) else [])
+
+    def probed(self, msg_id: MsgId, at: float) -> list[Command]:
+        """The kernel is done with something that kmux asked: perhaps behind a cell."""
+        execution = self._probes.pop(msg_id, None)
+        if execution is None or self._is_taken_up(execution):
+            return []
+        return self._over(execution, at)
+
+    def _is_taken_up(self, execution: Execution) -> bool:
+        return execution.idled or self._status.is_busy_with(execution.msg_id)
+
+    def _over(self, execution: Execution, at: float) -> list[Command]:
+        """This cell has had its time."""
+        step = self.executions.overdue(execution)
+        lost = self._lost(execution.event, at) if execution.end is End.LOST else []
+        return lost + self._carry_out(step)
 
     def _lost(self, event: ClientSent, at: float) -> list[Command]:
         request = self._requests.open_of(event.client, event.message.header.msg_id)
         if request is None or not self._requests.give_up(request):
             return []
-        content = error("ReplyLost", "the kernel is done with this cell and did not answer")
+        content = error("ReplyLost", "the kernel did not answer this cell, and is done with it")
         return self._answers.give_up(request, content, at)
 
     def cancel(self, client: ClientId, msg_id: MsgId) -> list[Command]:
@@ -88,6 +148,8 @@ class Queue:
         """The kernel is gone, and what waited for it is not for its successor."""
         step = self.executions.abandon()
         self._watched = ([], [])
+        self._suspects.clear()
+        self._probes.clear()
         commands: list[Command] = []
         for execution in step.aborted:
             if execution.event.client not in passed_over:

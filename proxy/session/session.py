@@ -17,6 +17,7 @@ from proxy.session import (
     clients,
     echoes,
     interrupts,
+    kernel_info,
     mailbox,
     priming,
     queue,
@@ -42,6 +43,7 @@ class Session:
         self._life = KernelLife(m, self._client_sent)
         self._presence = Presence(m, self._life)
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
+            ev.EndpointBound: self._bound,
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._presence.returned,
             ev.ClientLeft: self._presence.left,
@@ -68,6 +70,7 @@ class Session:
         self._timers: dict[str, Callable[[float], list[Command]]] = {
             mailbox.RETRY_TIMER: lambda at: m.mailbox.retry(),
             queue.TIMER: m.queue.overdue,
+            queue.STALL_TIMER: m.queue.stalled,
             clients.TIMER: self._presence.timer_fired,
             echoes.TIMER: m.comms.timer_fired,
             startup.PROVE_TIMER: self._life.overdue,
@@ -95,20 +98,35 @@ class Session:
 
     # Frontends
 
+    def _bound(self, event: ev.EndpointBound) -> list[Command]:
+        self.machines.ports.bound(event.ports)
+        return []
+
     def _client_sent(self, event: ev.ClientSent) -> list[Command]:
         if event.channel is Channel.STDIN:
             return self._answer_prompt(event)
         header = event.message.header
         if self.machines.priming.holds_shell_of(event):
             return []
-        here = self._answered_here.get(header.msg_type)
-        if here is not None:
-            return here(event)
         if header.subshell_id is not None:
-            answer = self.machines.subshells.misaddressed(event)
+            answer = self._misaddressed(event)
             if answer is not None:
                 return answer
-        return self._forward(event)
+        here = self._answered_here.get(header.msg_type)
+        return self._forward(event) if here is None else here(event)
+
+    def _misaddressed(self, event: ev.ClientSent) -> list[Command] | None:
+        """Deal with a request for a subshell that is not there, or not any more.
+
+        None where it is there, or the message is about a comm: that one's subshell counts.
+        """
+        m = self.machines
+        if not m.is_ready or not event.message.header.msg_type.endswith("_request"):
+            return None
+        answer = m.subshells.misaddressed(event)
+        if answer is None and not m.subshells.knows(event.message.header.subshell_id):
+            return m.queue.pass_by(event)  # the kernel says so, without taking it up
+        return answer
 
     def _forward(self, event: ev.ClientSent) -> list[Command]:
         m = self.machines
@@ -130,13 +148,18 @@ class Session:
         info = self.machines.kernel_info
         if info.content is None:
             return self._life.hold(event)
+        if not kernel_info.is_question(event.message):
+            return self._forward(event)
         return self.machines.answers.reply_to(event, info.content, info.metadata)
 
     def _answer_comm_info(self, event: ev.ClientSent) -> list[Command]:
         m = self.machines
         if not m.is_ready:
             return self._life.hold(event)
-        return [] if m.priming.hold(event) else m.comms.info(event)
+        if m.priming.hold(event):
+            return []
+        answer = m.comms.info(event)
+        return self._forward(event) if answer is None else answer
 
     def _comm_for_client(self, event: ev.ClientSent) -> list[Command]:
         m = self.machines
@@ -181,8 +204,10 @@ class Session:
         if request is None:
             return self._unrequested(event)
         # Not all that comes here answers: Deno refuses a comm with a comm_close on shell.
-        to_client = ToClient(request.client, request.channel, message)
         msg_type = message.header.msg_type
+        if msg_type == "connect_reply":
+            message = m.ports.put_into(message)
+        to_client = ToClient(request.client, request.channel, message)
         if msg_type in COMM_TYPES:
             m.comms.kernel_sent(message, event.at)
         if not msg_type.endswith("_reply"):
@@ -222,6 +247,8 @@ class Session:
                     m.mailbox.withdraw(prompt.msg_id)
         elif msg_type in running.KEPT:
             m.running.published(message)
+            if msg_type == "stream" and len(m.comms.widgets.echoes):
+                m.comms.widgets.kernel_printed(message)
         elif msg_type in COMM_TYPES:
             m.comms.kernel_sent(message, at)
         elif msg_type == "iopub_welcome":

@@ -108,10 +108,12 @@ class SubshellDesk:
         subshell_id = header.subshell_id
         if subshell_id is None or not self.subshells.is_unused(subshell_id):
             return None
-        if not header.msg_type.endswith("_request"):
-            return None  # a comm message is for the comm's subshell, whatever its header says
         content = error("UnknownSubshellError", _unknown(subshell_id))
         return self._answers.reply_to(event, content, b'{"status":"error"}')
+
+    def knows(self, subshell_id: str | None) -> bool:
+        """Whether a subshell was made through kmux, and is there."""
+        return subshell_id is not None and subshell_id in self.subshells
 
     def published(self, comm_id: str, subshell_id: str | None, at: float) -> list[Command]:
         """The kernel published on a comm."""

@@ -64,6 +64,9 @@ class Subshells:
     def __len__(self) -> int:
         return len(self._real)
 
+    def __contains__(self, subshell_id: str) -> bool:
+        return subshell_id in self._real
+
     @property
     def all_used(self) -> bool:
         """Whether the kernel's own list is the clients'."""

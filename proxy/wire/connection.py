@@ -61,6 +61,11 @@ class ConnectionInfo(msgspec.Struct, frozen=True, kw_only=True):
         """Return a copy with these ports."""
         return msgspec.structs.replace(self, **{f"{c}_port": p for c, p in ports.items()})
 
+    @property
+    def ports(self) -> dict[str, int]:
+        """All ports by their names in connection files."""
+        return {f"{channel}_port": getattr(self, f"{channel}_port") for channel in Channel}
+
     def signer(self) -> Signer:
         """Return the signer of this file's key. Raises :class:`ConfigError`, bad scheme."""
         return signer(self.key.encode(), self.signature_scheme)

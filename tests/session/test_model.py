@@ -485,7 +485,9 @@ class Model(RuleBasedStateMachine):
         assert list(m.requests.waiting()) == []
         assert m.status.busy_with is None
         assert list(m.queue.executions) == []
-        assert len(m.running) == len(m.prompts) == len(m.mailbox) == len(m.comms.echoes) == 0
+        assert (
+            len(m.running) == len(m.prompts) == len(m.mailbox) == len(m.comms.widgets.echoes) == 0
+        )
         assert self.kernel is not None
         assert self.ledger() == self.kernel.comms
         assert len(m.subshells.subshells) == self.kernel.subshells

@@ -16,8 +16,10 @@ from tests.session.playbook import (
     Playbook,
     answered,
     answers,
+    asks_kernel,
     kernel,
     logs,
+    question_of,
     says_status,
     starts_timer,
     to_all,
@@ -43,7 +45,8 @@ def runs(running: Message) -> Playbook:
 def test_a_cell_waits_for_another_clients_cell_and_is_sent_with_its_reply() -> None:
     running, waiting = cell("running"), cell("waiting")
     done = reply(running, status="ok")
-    runs(running).when(bob.sends(waiting)).expect().when(kernel.answers(alice, done)).expect(
+    playbook = runs(running).when(bob.sends(waiting)).expect(starts_timer("stall"))
+    playbook.when(kernel.answers(alice, done)).expect(
         to_client(alice, done), to_kernel(waiting, bob)
     )
 
@@ -63,7 +66,8 @@ def test_an_error_aborts_its_own_clients_cells_and_the_others_go_on_after_its_id
     playbook.when(kernel.answers(alice, error))
     aborted = playbook.of_kind(ToClient)[-1]
     assert aborted.message.content() == {"status": "aborted"}, "and no execution count"
-    assert aborted.message.metadata() == {"status": "aborted"}
+    assert aborted.message.metadata().keys() == {"started", "status"}, "as ipykernel has it"
+    assert aborted.message.metadata()["status"] == "aborted"
     playbook.expect(
         to_client(alice, error),
         answered(alice, own, status="aborted"),
@@ -179,3 +183,46 @@ def test_the_owners_shutdown_is_never_refused() -> None:
         playbook.session.handle(owner.sends(cell()))
     shutdown = request("shutdown", restart=False)
     playbook.when(owner.sends(shutdown)).expect(to_kernel(shutdown, owner), EndSession(False))
+
+
+def test_a_cell_that_the_kernel_dropped_without_a_word_stands_in_nobodys_way() -> None:
+    """ipykernel does so with a header that has no version."""
+    dropped, waiting = cell("dropped"), cell("waiting")
+    playbook = with_a_kernel().when(alice.sends(dropped))
+    playbook.when(bob.sends(waiting)).expect(starts_timer("stall"))
+    playbook.when(fires_timer("stall")).expect(starts_timer("stall"))
+    probe = question_of(playbook.when(fires_timer("stall")), "kernel_info_request")
+    playbook.expect(asks_kernel("kernel_info_request"), starts_timer("stall"))
+    playbook.when(fires_timer("stall")).expect(starts_timer("stall"))
+    playbook.when(kernel.publishes(status("busy", probe))).expect()
+    playbook.when(kernel.answers(None, reply(probe, status="ok"))).expect()
+    playbook.when(kernel.publishes(status("idle", probe))).expect(
+        says_status("busy", dropped),
+        answers(alice, dropped, status="error", ename="ReplyLost"),
+        says_status("idle", dropped),
+        to_kernel(waiting, bob),
+    )
+    playbook.when(fires_timer("stall")).expect()
+
+
+def test_a_cell_that_is_taken_up_after_the_question_runs() -> None:
+    """The kernel was busy with what did not come through kmux."""
+    running, waiting = cell("running"), cell("waiting")
+    playbook = with_a_kernel().when(alice.sends(running), bob.sends(waiting))
+    playbook.when(fires_timer("stall")).when(fires_timer("stall"))
+    probe = question_of(playbook, "kernel_info_request")
+    busy = status("busy", running)
+    playbook.when(kernel.publishes(busy)).expect(to_all(busy))
+    playbook.when(kernel.publishes(status("busy", probe))).expect()
+    playbook.when(kernel.publishes(status("idle", probe))).expect()
+    done = reply(running, status="ok")
+    playbook.when(kernel.answers(alice, done)).expect(
+        to_client(alice, done), to_kernel(waiting, bob)
+    )
+
+
+def test_a_cell_that_runs_for_long_is_not_asked_about() -> None:
+    running, waiting = cell("running"), cell("waiting")
+    playbook = runs(running).when(bob.sends(waiting))
+    for _ in range(3):
+        playbook.when(fires_timer("stall")).expect(starts_timer("stall"))

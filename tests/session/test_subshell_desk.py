@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from proxy.message import Message
 from proxy.session.commands import ToClient, ToKernel
@@ -173,3 +174,13 @@ def test_on_shell_such_a_request_is_the_kernels() -> None:
     with_subshells().when(alice.sends(asked, SHELL)).expect(to_kernel(asked, alice, SHELL))
     odd = msgspec.structs.replace(ask("delete"), raw_content=b"[]")
     with_subshells().when(alice.sends(odd, CONTROL)).expect(to_kernel(odd, alice, CONTROL))
+
+
+@pytest.mark.parametrize("msg_type", ["execute", "kernel_info", "comm_info", "complete"])
+def test_requests_for_a_subshell_that_never_was_are_the_kernels_to_answer(msg_type: str) -> None:
+    """Each of them: an error of one cell aborts none of the others there."""
+    asked = [message(f"{msg_type}_request", {}, subshell_id="none-such") for _ in range(2)]
+    playbook = with_subshells().when(alice.sends(asked[0])).expect(to_kernel(asked[0], alice))
+    playbook.when(alice.sends(asked[1])).expect(to_kernel(asked[1], alice))
+    error = reply(asked[0], status="error", ename="UnknownSubshellError")
+    playbook.when(kernel.answers(alice, error)).expect(to_client(alice, error))

@@ -170,6 +170,27 @@ def asked_for_all_states(scene: Scene) -> None:
             scene.step("request_states", act)
 
 
+@move(0.5)
+def asked_while_a_cell_runs(scene: Scene) -> None:
+    """The cell changes what is asked for; a kernel answers after it."""
+    label = scene.new_label("busy")
+    widget = Widget("slider", label, f"@{label}.comm-1@")
+    scene.widgets.append(widget)
+    scene.step("widget", cell(f"import ipywidgets\n{label} = ipywidgets.IntSlider(1)", label=label))
+    changes = cell(f"import time; time.sleep(0.1); {label}.value = 2; ipywidgets.Label('new')")
+    control = "@talk@-" + scene.new_label("control")
+    asked = scene.one_of(
+        (comm_msg(widget.model, {"method": "request_state"}),),
+        (Say(msg_type="comm_info_request", content={}),),
+        (
+            open_comm(control, CONTROL, metadata={"version": "1.0.0"}),
+            comm_msg(control, {"method": "request_states"}),
+            close_comm(control),
+        ),
+    )
+    scene.step("asked while a cell runs", changes, *asked)
+
+
 @move(0.4)
 def control_of_another_version(scene: Scene) -> None:
     a_widget(scene)

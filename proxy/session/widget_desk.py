@@ -1,0 +1,192 @@
+"""Widgets in a session: what a late joiner is told of their states, and how the ledger learns them.
+
+The machines are in ``echoes.py`` (what the kernel does not repeat), ``doubts.py`` (what only the
+kernel knows) and ``widgets.py`` (what ipywidgets would answer); here they become commands.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.message import Channel, ClientId, Message, MsgId, Part
+from proxy.session import widgets
+from proxy.session.answers import Answers
+from proxy.session.asker import Asker
+from proxy.session.clients import Clients
+from proxy.session.commands import Command, StartTimer, ToAll
+from proxy.session.comms import Comm, CommMessage, Comms, read, write
+from proxy.session.doubts import Doubts
+from proxy.session.echoes import SETTLE_SECONDS, TIMER, Echoes, Update
+from proxy.session.events import ClientSent
+from proxy.session.holders import Holders
+
+
+class _Stream(msgspec.Struct, frozen=True):
+    """What is read of a stream message."""
+
+    name: str
+
+
+_stream_decoder = msgspec.json.Decoder(_Stream)
+
+
+class WidgetDesk:
+    """The states of all widgets of one kernel."""
+
+    def __init__(
+        self, comms: Comms, holders: Holders, clients: Clients, answers: Answers, asker: Asker
+    ) -> None:
+        self.echoes = Echoes()
+        self.doubts = Doubts()
+        self._comms = comms
+        self._holders = holders
+        self._clients = clients
+        self._answers = answers
+        self._asker = asker
+        self._timer_runs = False
+        self._behind_doubts: list[tuple[ClientSent, str]] = []
+        """Requests for all states that came while one of them was in doubt."""
+
+    # Frontends
+
+    def opened_by_client(self, event: ClientSent, content: CommMessage) -> None:
+        """A frontend opens a widget: it says of the state what it wants otherwise."""
+        self.doubts.arise(event.message.msg_id, content.comm_id)
+
+    def state_requested(self, event: ClientSent, comm: Comm, *, busy: bool) -> list[Command] | None:
+        """Answer a request for one state. None: the kernel knows better, and answers soon."""
+        changes = comm.comm_id in self.doubts or self.echoes.concern(comm.comm_id)
+        if changes and not busy:
+            return None
+        return self.answer(event, comm.comm_id, *widgets.one_state(comm))
+
+    def all_states_requested(self, event: ClientSent, control_id: str) -> list[Command]:
+        """Answer a request for all states on a control comm."""
+        if self.doubts:
+            self._behind_doubts.append((event, control_id))
+            return self._run_timer()
+        return self._all_states(event, control_id)
+
+    def update_sent(self, event: ClientSent, content: CommMessage) -> list[Command]:
+        """A frontend's comm_msg goes to a widget."""
+        overdue = self.echoes.sent(event, content)
+        commands = [] if overdue is None else self._settle(overdue, event.at)
+        return commands + (self._run_timer() if len(self.echoes) else [])
+
+    def answer(
+        self,
+        event: ClientSent,
+        comm_id: str,
+        content: bytes | None = None,
+        buffers: tuple[Part, ...] = (),
+    ) -> list[Command]:
+        """What a kernel would publish: busy, perhaps a comm_msg, idle."""
+        said = []
+        if content is not None:
+            said.append(self._answers.comm(comm_id, "comm_msg", event, content, buffers))
+        return self._answers.published(event, said)
+
+    def _all_states(self, event: ClientSent, control_id: str) -> list[Command]:
+        for comm in self._comms:
+            if comm.is_widget:
+                self._holders.used(comm.comm_id, event.client)
+        return self.answer(event, control_id, *widgets.all_states(control_id, self._comms))
+
+    def left(self, client: ClientId) -> None:
+        """A client is gone."""
+        self._behind_doubts = [held for held in self._behind_doubts if held[0].client != client]
+
+    # The kernel
+
+    def kernel_said(self, message: Message, content: CommMessage) -> None:
+        """The kernel published a comm_msg."""
+        self.echoes.heard(message, content)
+        if content.fields is not None and content.method in ("update", "echo_update"):
+            self._comms.fold(content.comm_id, content.fields)
+
+    def kernel_printed(self, stream: Message) -> None:
+        """The kernel printed something: perhaps a traceback over an update that it refused."""
+        cause = stream.parent.msg_id if stream.parent is not None else None
+        if cause is None or cause not in self.echoes:
+            return
+        printed = stream.content_as(_stream_decoder)
+        comm_id = self.echoes.refused(cause) if printed and printed.name == "stderr" else None
+        if comm_id is not None:
+            self.doubts.arise(cause, comm_id)
+
+    def awaits(self, msg_id: MsgId) -> bool:
+        """Whether it matters that the kernel is done with this message."""
+        return msg_id in self.echoes or bool(self.doubts)
+
+    def idled(self, msg_id: MsgId, at: float) -> list[Command]:
+        """The kernel is done with a message: what it did not repeat holds, doubts are asked."""
+        update = self.echoes.settled(msg_id)
+        commands = self._settle(update, at) if update is not None else []
+        comm_id = self.doubts.idled(msg_id)
+        if comm_id is not None and comm_id in self._comms:
+            content = {"comm_id": comm_id, "data": {"method": "request_state"}}
+            ask = self._asker.ask(Channel.SHELL, "comm_msg", content, at)
+            self.doubts.asked(comm_id, ask.message.msg_id)
+            commands.append(ask)
+        return commands if self.doubts else commands + self._answer_behind(at)
+
+    def is_for_kmux(self, message: Message) -> bool:
+        """Whether this is the answer to a question of kmux's own about one widget."""
+        if not self.doubts or message.parent is None or message.msg_type != "comm_msg":
+            return False
+        content = read(message)
+        msg_id = message.parent.msg_id
+        return content is not None and self.doubts.is_answer(msg_id, content.comm_id)
+
+    def timer_fired(self, at: float) -> list[Command]:
+        """Updates of which nothing was heard count as settled; doubts have lasted too long."""
+        commands: list[Command] = []
+        for update in self.echoes.overdue(at):
+            commands += self._settle(update, at)
+        commands += self._answer_behind(at)
+        self._timer_runs = False
+        return commands + (self._run_timer() if self.echoes.has_young else [])
+
+    def closed(self, comm_id: str) -> None:
+        """A comm is closed."""
+        self.doubts.closed(comm_id)
+
+    def clear(self) -> None:
+        """The kernel is gone, and its ends of all comms."""
+        self.echoes.clear()
+        self.doubts.clear()
+        self._behind_doubts.clear()
+
+    def _answer_behind(self, at: float) -> list[Command]:
+        behind, self._behind_doubts = self._behind_doubts, []
+        commands: list[Command] = []
+        for event, control_id in behind:
+            commands += self._all_states(msgspec.structs.replace(event, at=at), control_id)
+        return commands
+
+    def _run_timer(self) -> list[Command]:
+        if self._timer_runs:
+            return []
+        self._timer_runs = True
+        return [StartTimer(TIMER, SETTLE_SECONDS)]
+
+    def _settle(self, update: Update, at: float) -> list[Command]:
+        """Take what the kernel does not repeat for its state, and show it to the others."""
+        comm = self._comms.get(update.comm_id)
+        state_now = (comm.fields if comm is not None else None) or {}
+        # ipywidgets takes no keys that the model does not have.
+        fields = {key: field for key, field in update.fields.items() if key in state_now}
+        is_news = any(state_now[key] != field for key, field in fields.items())
+        self._comms.fold(update.comm_id, fields)
+        if not fields or self.echoes.kernel_echoes:
+            return []
+        if not self._clients.others_than(update.event.client):
+            return []
+        if update.is_overdue and not is_news:
+            return []  # they were told when it was overdue
+        state, paths, buffers = write(fields)
+        data = {"method": "echo_update", "state": state, "buffer_paths": paths}
+        content = msgspec.json.encode({"data": data, "comm_id": update.comm_id})
+        event = msgspec.structs.replace(update.event, at=at)
+        said = self._answers.comm(update.comm_id, "comm_msg", event, content, tuple(buffers))
+        return [ToAll(said)]
