@@ -114,8 +114,10 @@ class Answers:
 
         Such a reply has no execution count, and there is no execute_input.
         """
-        metadata = b'{"started":"%b","status":"aborted"}' % timestamp(event.at).encode()
-        return self.replied(event, {"status": "aborted"}, metadata)
+        metadata: dict[str, Any] = {"started": timestamp(event.at), "status": "aborted"}
+        if self._voice.engine is not None:
+            metadata |= {"dependencies_met": True, "engine": self._voice.engine}
+        return self.replied(event, {"status": "aborted"}, msgspec.json.encode(metadata))
 
     def give_up(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
         """Answer a request that the kernel was sent and will not answer any more."""

@@ -52,11 +52,27 @@ class Composer:
         """The kernel's ``header.session``; before it was heard of, one of our own."""
         return self._kernel_session or self._prefix
 
+    @property
+    def knows_topics(self) -> bool:
+        """Whether the form of this kernel's topics is known."""
+        return self._topic_prefix is not None
+
+    @property
+    def engine(self) -> str | None:
+        """What an ipykernel calls itself in topics and in the metadata of its replies."""
+        start, _, rest = (self._topic_prefix or b"").partition(b".")
+        return rest.rstrip(b".").decode(errors="replace") if start == b"kernel" else None
+
+    def learn_topics(self, status: Message) -> None:
+        """Take the form of topics from a status message of the kernel."""
+        self._topic_prefix = status.topic.removesuffix(b"status")
+
+    def forget_topics(self) -> None:
+        """Another kernel comes."""
+        self._topic_prefix = None
+
     def learn(self, message: Message) -> None:
-        """Take session, username, version and the form of topics from a message of the kernel."""
-        msg_type = message.header.msg_type.encode()
-        if message.topic.endswith(msg_type):
-            self._topic_prefix = message.topic.removesuffix(msg_type)
+        """Take session, username and version from a message of the kernel."""
         session = message.header.session
         if session and session != self._kernel_session:
             try:

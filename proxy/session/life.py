@@ -223,6 +223,7 @@ class KernelLife:
 
     def _forget_kernel(self) -> None:
         m = self._m
+        m.voice.forget_topics()
         m.requests.clear()
         m.status.reset()
         m.interrupts.interrupts.clear()

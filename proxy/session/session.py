@@ -235,6 +235,8 @@ class Session:
             if quiet is not None:
                 return quiet
         if msg_type == "status":
+            if not m.voice.knows_topics:
+                m.voice.learn_topics(message)
             idle = m.status.observe(message)
             if idle is not None:
                 m.requests.idled(idle)

@@ -67,12 +67,15 @@ def test_odd_headers_teach_nothing() -> None:
 def test_the_topic_is_one_of_the_kernels() -> None:
     composer = Composer("kmux-1")
     assert composer.status("idle", AT).topic == b"kernel.kmux-1.status"
-    composer.learn(message("status", session="s", topic=b"kernel.its-id.status"))
+    composer.learn_topics(message("status", session="s", topic=b"kernel.its-id.status"))
     assert composer.status("idle", AT).topic == b"kernel.its-id.status"
     assert composer.message("execute_reply", {}, AT).topic == b"kernel.its-id.execute_reply"
     assert composer.message("comm_msg", {}, AT, topic=b"comm-1").topic == b"comm-1"
-    composer.learn(message("stream", session="s", topic=b"stream.stdout"))
-    assert composer.status("idle", AT).topic == b"kernel.its-id.status", "that is no form"
+    assert composer.engine == "its-id"
+    composer.learn_topics(message("status", session="s", topic=b"status"))
+    assert (composer.status("idle", AT).topic, composer.engine) == (b"status", None)
+    composer.forget_topics()
+    assert not composer.knows_topics
 
 
 def test_raw_content_is_taken_as_it_is() -> None:

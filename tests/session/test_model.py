@@ -246,8 +246,9 @@ class Model(RuleBasedStateMachine):
         if self.m.is_ready and any(comm.is_widget for comm in self.m.comms.comms):
             for comm in self.m.comms.comms:
                 self.users.setdefault(comm.comm_id, set()).add(client)
+        version = {"version": "1.0.0"}
         for kind, content in (("comm_open", target), ("comm_msg", asked), ("comm_close", asked)):
-            self.client_sends(client, SHELL, self.new(kind, content))
+            self.client_sends(client, SHELL, self.new(kind, content, metadata=version))
 
     @rule(who=clients, restart=st.sampled_from([False] * 9 + [True]))
     def shuts_down(self, who: int, restart: bool) -> None:
