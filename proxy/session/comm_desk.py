@@ -90,7 +90,7 @@ class CommDesk:
         if msg_type == "comm_open":
             forward, more = self._opened_by_client(event, content, busy=busy)
         elif content.comm_id in self._controls:
-            forward, more = False, self._control(event, content)
+            forward, more = False, self._control(event, content, busy=busy)
         elif msg_type == "comm_close":
             forward, more = self._closed_by_client(event, content)
         else:
@@ -114,12 +114,12 @@ class CommDesk:
             self.widgets.opened_by_client(event, content)
         return True, commands
 
-    def _control(self, event: ClientSent, content: CommMessage) -> list[Command]:
+    def _control(self, event: ClientSent, content: CommMessage, *, busy: bool) -> list[Command]:
         if event.message.msg_type == "comm_close":
             del self._controls[content.comm_id]
             return self._took_up(event)
         if content.method == "request_states":
-            return self.widgets.all_states_requested(event, content.comm_id)
+            return self.widgets.all_states_requested(event, content.comm_id, busy=busy)
         return self._took_up(event)
 
     def _closed_by_client(
@@ -147,7 +147,7 @@ class CommDesk:
             return answer is None, answer or []
         opened_early = comm.target_name == CONTROL_TARGET and self._has_widgets
         if content.method == "request_states" and opened_early:
-            return False, self.widgets.all_states_requested(event, content.comm_id)
+            return False, self.widgets.all_states_requested(event, content.comm_id, busy=busy)
         return True, self.widgets.update_sent(event, content) if comm.is_widget else []
 
     def _took_up(self, event: ClientSent) -> list[Command]:

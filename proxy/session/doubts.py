@@ -1,11 +1,11 @@
-"""Widgets of which the ledger cannot tell the state, and the kernel is asked.
+"""Widgets of which the ledger cannot tell the state: the kernel is asked, when somebody asks.
 
 Theory: the ledger folds what passes, and what passes does not always say what the kernel made of
 it. A frontend that opens a widget sends the keys that it wants otherwise; ipywidgets fills in the
 rest and tells nobody. An update that a trait refuses is repeated to all all the same, and what
-follows is a traceback on stderr. In both cases kmux asks for the state of that widget
-(``request_state``) once the kernel is done with what caused the doubt, and keeps the answer to
-itself. Until it comes, the kernel answers frontends that ask for that state.
+follows is a traceback on stderr. Such a widget is in doubt from then on, until the kernel has told
+its whole state (``request_state``). It is not asked before a frontend wants to know: ipywidgets
+makes a widget's layout and style the moment that it is asked.
 
 Everything that changes this state is in this file.
 """
@@ -19,52 +19,59 @@ MAX_CAUSES = 1000
 
 
 class Doubts:
-    """The widgets in doubt, by the message that the kernel is to be done with first."""
+    """The widgets in doubt, by comm_id."""
 
     def __init__(self) -> None:
         self._causes: dict[MsgId, str] = {}
-        self._asked: dict[str, MsgId] = {}
+        """What the kernel is to be done with first."""
+        self._open: dict[str, None] = {}  # in order
+        self._asked: dict[MsgId, str] = {}
+        """The questions that the kernel has."""
 
     def __len__(self) -> int:
-        return len(self._causes) + len(self._asked)
+        return len(self._causes) + len(self._open) + len(self._asked)
 
     def __contains__(self, comm_id: str) -> bool:
-        return comm_id in self._asked or comm_id in self._causes.values()
+        known = (self._open, self._asked.values(), self._causes.values())
+        return any(comm_id in where for where in known)
 
     def arise(self, cause: MsgId, comm_id: str) -> None:
         """What this message does to a widget is not known."""
         self._causes[cause] = comm_id
         if len(self._causes) > MAX_CAUSES:
-            del self._causes[next(iter(self._causes))]
+            self._open[self._causes.pop(next(iter(self._causes)))] = None
 
-    def idled(self, msg_id: MsgId) -> str | None:
-        """The kernel is done with a message. Returns the widget to ask it for.
-
-        There is one question at a time about each: the next one follows its answer.
-        """
-        for known in [c for c, asked in self._asked.items() if asked == msg_id]:
-            del self._asked[known]  # with or without an answer
+    def idled(self, msg_id: MsgId) -> None:
+        """The kernel is done with a message."""
+        self._asked.pop(msg_id, None)
         comm_id = self._causes.pop(msg_id, None)
-        if comm_id is None or comm_id not in self._asked:
-            return comm_id
-        self._causes[self._asked[comm_id]] = comm_id
-        return None
+        if comm_id is not None:
+            self._open[comm_id] = None
+
+    @property
+    def to_ask(self) -> tuple[str, ...]:
+        """The widgets that the kernel can be asked for."""
+        return tuple(self._open)
 
     def asked(self, comm_id: str, question: MsgId) -> None:
         """The kernel was asked for a widget's state."""
-        self._asked[comm_id] = question
+        if comm_id in self._open:
+            del self._open[comm_id]
+            self._asked[question] = comm_id
 
     def is_answer(self, parent: MsgId, comm_id: str) -> bool:
-        """Whether a message on this comm is the answer to kmux's own question."""
-        return self._asked.get(comm_id) == parent
+        """Whether a message on this comm is the answer to such a question."""
+        return self._asked.get(parent) == comm_id
 
     def closed(self, comm_id: str) -> None:
         """A comm is closed."""
-        self._asked.pop(comm_id, None)
-        for cause in [m for m, c in self._causes.items() if c == comm_id]:
-            del self._causes[cause]
+        self._open.pop(comm_id, None)
+        for table in (self._causes, self._asked):
+            for msg_id in [m for m, c in table.items() if c == comm_id]:
+                del table[msg_id]
 
     def clear(self) -> None:
         """The kernel is gone."""
         self._causes.clear()
+        self._open.clear()
         self._asked.clear()

@@ -56,6 +56,13 @@ class Machines:
         return self.lifecycle.state is State.READY
 
     @property
+    def runs_a_cell(self) -> bool:
+        """Whether a question would wait in the kernel for as long as it likes."""
+        busy_with = self.status.busy_with
+        is_cell = busy_with is not None and busy_with.header.msg_type == "execute_request"
+        return is_cell or self.startup.shell_waits
+
+    @property
     def execution_state(self) -> str:
         """The true status: starting, idle, busy, restarting or dead."""
         state = self.lifecycle.state

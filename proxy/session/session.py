@@ -169,8 +169,7 @@ class Session:
             return []
         if not m.queue.has_room(event):
             return m.answers.refuse(event, *queue.TOO_MANY)
-        busy = m.execution_state == "busy"
-        forward, commands = m.comms.client_sent(event, busy=busy)
+        forward, commands = m.comms.client_sent(event, busy=m.runs_a_cell)
         return [*self._forward(event), *commands] if forward else commands
 
     def _subshell_for_client(self, event: ev.ClientSent) -> list[Command]:

@@ -57,15 +57,28 @@ class WidgetDesk:
         """Answer a request for one state. None: the kernel knows better, and answers soon."""
         changes = comm.comm_id in self.doubts or self.echoes.concern(comm.comm_id)
         if changes and not busy:
+            self.doubts.asked(comm.comm_id, event.message.msg_id)
             return None
         return self.answer(event, comm.comm_id, *widgets.one_state(comm))
 
-    def all_states_requested(self, event: ClientSent, control_id: str) -> list[Command]:
+    def all_states_requested(
+        self, event: ClientSent, control_id: str, *, busy: bool
+    ) -> list[Command]:
         """Answer a request for all states on a control comm."""
-        if self.doubts:
-            self._behind_doubts.append((event, control_id))
-            return self._run_timer()
-        return self._all_states(event, control_id)
+        if busy or not self.doubts:
+            return self._all_states(event, control_id)
+        self._behind_doubts.append((event, control_id))
+        return self._ask(event.at) + self._run_timer()
+
+    def _ask(self, at: float) -> list[Command]:
+        """Ask the kernel for what is in doubt."""
+        commands: list[Command] = []
+        for comm_id in self.doubts.to_ask:
+            content = {"comm_id": comm_id, "data": {"method": "request_state"}}
+            ask = self._asker.ask(Channel.SHELL, "comm_msg", content, at)
+            self.doubts.asked(comm_id, ask.message.msg_id)
+            commands.append(ask)
+        return commands
 
     def update_sent(self, event: ClientSent, content: CommMessage) -> list[Command]:
         """A frontend's comm_msg goes to a widget."""
@@ -119,16 +132,13 @@ class WidgetDesk:
         return msg_id in self.echoes or bool(self.doubts)
 
     def idled(self, msg_id: MsgId, at: float) -> list[Command]:
-        """The kernel is done with a message: what it did not repeat holds, doubts are asked."""
+        """The kernel is done with a message: what it did not repeat holds."""
         update = self.echoes.settled(msg_id)
         commands = self._settle(update, at) if update is not None else []
-        comm_id = self.doubts.idled(msg_id)
-        if comm_id is not None and comm_id in self._comms:
-            content = {"comm_id": comm_id, "data": {"method": "request_state"}}
-            ask = self._asker.ask(Channel.SHELL, "comm_msg", content, at)
-            self.doubts.asked(comm_id, ask.message.msg_id)
-            commands.append(ask)
-        return commands if self.doubts else commands + self._answer_behind(at)
+        self.doubts.idled(msg_id)
+        if self._behind_doubts:
+            commands += self._ask(at) if self.doubts else self._answer_behind(at, at)
+        return commands
 
     def is_for_kmux(self, message: Message) -> bool:
         """Whether this is the answer to a question of kmux's own about one widget."""
@@ -143,9 +153,10 @@ class WidgetDesk:
         commands: list[Command] = []
         for update in self.echoes.overdue(at):
             commands += self._settle(update, at)
-        commands += self._answer_behind(at)
+        commands += self._answer_behind(at, at - SETTLE_SECONDS)
         self._timer_runs = False
-        return commands + (self._run_timer() if self.echoes.has_young else [])
+        waits = self.echoes.has_young or self._behind_doubts
+        return commands + (self._run_timer() if waits else [])
 
     def closed(self, comm_id: str) -> None:
         """A comm is closed."""
@@ -157,11 +168,15 @@ class WidgetDesk:
         self.doubts.clear()
         self._behind_doubts.clear()
 
-    def _answer_behind(self, at: float) -> list[Command]:
+    def _answer_behind(self, at: float, until: float) -> list[Command]:
+        """Answer who has asked for all states until then."""
         behind, self._behind_doubts = self._behind_doubts, []
         commands: list[Command] = []
         for event, control_id in behind:
-            commands += self._all_states(msgspec.structs.replace(event, at=at), control_id)
+            if event.at <= until:
+                commands += self._all_states(msgspec.structs.replace(event, at=at), control_id)
+            else:
+                self._behind_doubts.append((event, control_id))
         return commands
 
     def _run_timer(self) -> list[Command]:

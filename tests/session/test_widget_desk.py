@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.session.commands import ToKernel
+from proxy.session.commands import ToAll, ToKernel
 from proxy.session.echoes import SETTLE_SECONDS
-from tests.messages import message, status
+from tests.messages import cell, message, status
 from tests.session.comm_messages import (
     STATE,
     alice,
@@ -17,6 +17,7 @@ from tests.session.comm_messages import (
 )
 from tests.session.playbook import (
     Pattern,
+    Playbook,
     asks_kernel,
     fires,
     kernel,
@@ -78,20 +79,17 @@ def asks_for_state() -> Pattern:
     return asks_kernel("comm_msg", comm_id="1", data={"method": "request_state"})
 
 
-def test_the_kernel_is_asked_what_it_made_of_a_widget_that_a_client_opened() -> None:
+def test_the_kernel_answers_for_a_widget_that_a_client_opened_until_it_has_told_its_state() -> None:
     """ipywidgets fills in what the frontend left out, and tells nobody."""
     opened = comm_open(state={"_model_name": "IntSliderModel", "value": 5})
     asked, again = comm_msg(method="request_state"), comm_msg(method="request_state")
     playbook = with_a_kernel().when(alice.sends(opened)).expect(to_kernel(opened, alice))
-    playbook.when(alice.sends(asked)).expect(to_kernel(asked, alice))  # it knows, and soon
-    idle = status("idle", opened)
-    playbook.when(kernel.publishes(status("busy", opened)))
-    question = question_of(playbook.when(kernel.publishes(idle)), "comm_msg")
-    playbook.expect(to_all(idle), asks_for_state())
-    told = comm_msg(parent=question, method="update", state={**STATE, "value": 5}, buffer_paths=[])
-    playbook.when(kernel.publishes(status("busy", question))).expect()
-    playbook.when(kernel.publishes(told)).expect()
-    playbook.when(kernel.publishes(status("idle", question))).expect()
+    for each in (status("busy", opened), status("idle", opened)):
+        playbook.when(kernel.publishes(each)).expect(to_all(each))
+    playbook.when(alice.sends(asked)).expect(to_kernel(asked, alice))
+    told = comm_msg(parent=asked, method="update", state={**STATE, "value": 5}, buffer_paths=[])
+    for each in (status("busy", asked), told, status("idle", asked)):
+        playbook.when(kernel.publishes(each)).expect(to_all(each))
     playbook.when(alice.sends(again)).expect(
         says_status("busy", again),
         publishes("comm_msg", again, method="update", state={**STATE, "value": 5}),
@@ -99,18 +97,44 @@ def test_the_kernel_is_asked_what_it_made_of_a_widget_that_a_client_opened() -> 
     )
 
 
-def test_the_kernel_is_asked_what_it_made_of_an_update_that_it_complains_about() -> None:
-    """It has repeated the value already, as ipywidgets does before it sets it."""
-    playbook = with_a_slider()
+def complains(playbook: Playbook) -> None:
+    """Alice sets a value that ipywidgets repeats, as it does before it sets it, and refuses."""
     update = comm_msg(method="update", state={"value": "none such"})
     playbook.when(alice.sends(update), kernel.publishes(status("busy", update)))
     told = comm_msg(parent=update, method="echo_update", state={"value": "none such"})
     traceback = message("stream", {"name": "stderr", "text": "TraitError"}, parent=update)
-    idle = status("idle", update)
-    playbook.when(kernel.publishes(told), kernel.publishes(traceback)).expect(
-        to_all(told), to_all(traceback)
+    for each in (told, traceback, status("idle", update)):
+        playbook.when(kernel.publishes(each)).expect(to_all(each))
+
+
+def test_the_kernel_is_asked_what_it_made_of_an_update_that_it_complained_about() -> None:
+    playbook = with_a_slider()
+    complains(playbook)
+    control, asked = control_open("a"), comm_msg("a", method="request_states")
+    playbook.when(bob.sends(control))
+    question = question_of(playbook.when(bob.sends(asked)), "comm_msg")
+    playbook.expect(asks_for_state())
+    playbook.after(SETTLE_SECONDS / 2).when(fires("echoes")).expect(starts_timer("echoes"))
+    told = comm_msg(parent=question, method="update", state=STATE, buffer_paths=[])
+    for each in (status("busy", question), told):
+        playbook.when(kernel.publishes(each)).expect()
+    playbook.when(kernel.publishes(status("idle", question)))
+    (said,) = [c.message for c in playbook.of_kind(ToAll) if c.message.msg_type == "comm_msg"]
+    assert said.content()["data"]["states"]["1"]["state"] == STATE
+    assert said.parent == asked.header
+
+
+def test_nobody_waits_for_a_kernel_that_runs_a_cell() -> None:
+    running, asked = cell("sleep"), comm_msg(method="request_state")
+    playbook = with_a_slider()
+    complains(playbook)
+    playbook.when(alice.sends(running), kernel.publishes(status("busy", running)))
+    playbook.when(bob.sends(asked)).expect(
+        says_status("busy", asked),
+        publishes("comm_msg", asked, method="update", state={**STATE, "value": "none such"}),
+        says_status("idle", asked),
+        says_status("busy", running),
     )
-    playbook.when(kernel.publishes(idle)).expect(to_all(idle), asks_for_state())
 
 
 def test_what_a_callback_prints_is_no_complaint() -> None:
@@ -120,6 +144,8 @@ def test_what_a_callback_prints_is_no_complaint() -> None:
     idle = status("idle", update)
     playbook.when(alice.sends(update), kernel.publishes(status("busy", update)))
     playbook.when(kernel.publishes(printed), kernel.publishes(idle))
+    asked = comm_msg(method="request_state")
+    playbook.when(bob.sends(asked))
     assert not playbook.of_kind(ToKernel)
 
 
@@ -128,7 +154,7 @@ def test_all_states_wait_for_one_in_doubt_but_not_for_long() -> None:
     asked = comm_msg("a", method="request_states")
     playbook = with_a_slider().when(alice.sends(control), alice.sends(opened))
     playbook.when(alice.sends(asked)).expect(starts_timer("echoes"))
-    playbook.when(fires("echoes")).expect(
+    playbook.after(SETTLE_SECONDS).when(fires("echoes")).expect(
         says_status("busy", asked),
         publishes("comm_msg", asked, method="update_states"),
         says_status("idle", asked),
