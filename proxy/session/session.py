@@ -248,8 +248,8 @@ class Session:
                     m.mailbox.withdraw(prompt.msg_id)
         elif msg_type in running.KEPT:
             m.running.published(message)
-            if msg_type == "stream" and len(m.comms.widgets.echoes):
-                m.comms.widgets.kernel_printed(message)
+            if msg_type == "error" and len(m.comms.widgets.echoes):
+                m.comms.widgets.kernel_failed(message)
         elif msg_type in COMM_TYPES:
             m.comms.kernel_sent(message, at)
         elif msg_type == "iopub_welcome":

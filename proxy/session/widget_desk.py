@@ -21,15 +21,6 @@ from proxy.session.events import ClientSent
 from proxy.session.holders import Holders
 
 
-class _Stream(msgspec.Struct, frozen=True):
-    """What is read of a stream message."""
-
-    name: str
-
-
-_stream_decoder = msgspec.json.Decoder(_Stream)
-
-
 class WidgetDesk:
     """The states of all widgets of one kernel."""
 
@@ -117,14 +108,11 @@ class WidgetDesk:
         if content.fields is not None and content.method in ("update", "echo_update"):
             self._comms.fold(content.comm_id, content.fields)
 
-    def kernel_printed(self, stream: Message) -> None:
-        """The kernel printed something: perhaps a traceback over an update that it refused."""
-        cause = stream.parent.msg_id if stream.parent is not None else None
-        if cause is None or cause not in self.echoes:
-            return
-        printed = stream.content_as(_stream_decoder)
-        comm_id = self.echoes.refused(cause) if printed and printed.name == "stderr" else None
-        if comm_id is not None:
+    def kernel_failed(self, error: Message) -> None:
+        """The kernel published a traceback: perhaps over an update that it refused."""
+        cause = error.parent.msg_id if error.parent is not None else None
+        comm_id = self.echoes.refused(cause) if cause is not None else None
+        if cause is not None and comm_id is not None:
             self.doubts.arise(cause, comm_id)
 
     def awaits(self, msg_id: MsgId) -> bool:

@@ -102,7 +102,7 @@ def complains(playbook: Playbook) -> None:
     update = comm_msg(method="update", state={"value": "none such"})
     playbook.when(alice.sends(update), kernel.publishes(status("busy", update)))
     told = comm_msg(parent=update, method="echo_update", state={"value": "none such"})
-    traceback = message("stream", {"name": "stderr", "text": "TraitError"}, parent=update)
+    traceback = message("error", {"ename": "TraitError"}, parent=update)
     for each in (told, traceback, status("idle", update)):
         playbook.when(kernel.publishes(each)).expect(to_all(each))
 
@@ -137,10 +137,10 @@ def test_nobody_waits_for_a_kernel_that_runs_a_cell() -> None:
     )
 
 
-def test_what_a_callback_prints_is_no_complaint() -> None:
+def test_what_a_callback_prints_is_no_refusal() -> None:
     playbook = with_a_slider()
     update = comm_msg(method="update", state={"value": 4})
-    printed = message("stream", {"name": "stdout", "text": "4"}, parent=update)
+    printed = message("stream", {"name": "stderr", "text": "4"}, parent=update)
     idle = status("idle", update)
     playbook.when(alice.sends(update), kernel.publishes(status("busy", update)))
     playbook.when(kernel.publishes(printed), kernel.publishes(idle))
