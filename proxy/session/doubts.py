@@ -3,9 +3,9 @@
 Theory: the ledger folds what passes, and what passes does not always say what the kernel made of
 it. A frontend that opens a widget sends the keys that it wants otherwise; ipywidgets fills in the
 rest and tells nobody. An update that a trait refuses is repeated to all all the same, and what
-follows is a traceback (``error`` on iopub). Such a widget is in doubt from then on, until the kernel has told
-its whole state (``request_state``). It is not asked before a frontend wants to know: ipywidgets
-makes a widget's layout and style the moment that it is asked.
+follows is a traceback (``error`` on iopub). Such a widget is in doubt from then on, until the
+kernel has told its whole state (``request_state``). It is not asked before a frontend wants to
+know: ipywidgets makes a widget's layout and style the moment that it is asked.
 
 Everything that changes this state is in this file.
 """
