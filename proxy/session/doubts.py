@@ -59,9 +59,9 @@ class Doubts:
             del self._open[comm_id]
             self._asked[question] = comm_id
 
-    def is_answer(self, parent: MsgId, comm_id: str) -> bool:
-        """Whether a message on this comm is the answer to such a question."""
-        return self._asked.get(parent) == comm_id
+    def asked_by(self, question: MsgId) -> str | None:
+        """The widget that a question is about, while the kernel has it."""
+        return self._asked.get(question)
 
     def closed(self, comm_id: str) -> None:
         """A comm is closed."""

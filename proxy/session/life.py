@@ -56,7 +56,8 @@ class KernelLife:
             more = [*m.comms.idled(idle, at), *m.priming.idled(idle, at), *m.queue.probed(idle, at)]
             return [*self._heard_first(message, at), *more]
         if m.comms.widgets.is_for_kmux(message):
-            m.comms.kernel_sent(message, at)
+            if message.msg_type == "comm_msg":
+                m.comms.kernel_sent(message, at)
             return []
         if m.priming.is_for_kmux(message):
             return [*m.priming.heard(message, at), *self.primed()]

@@ -129,12 +129,15 @@ class WidgetDesk:
         return commands
 
     def is_for_kmux(self, message: Message) -> bool:
-        """Whether this is the answer to a question of kmux's own about one widget."""
-        if not self.doubts or message.parent is None or message.msg_type != "comm_msg":
-            return False
+        """Whether this came of a question of kmux's own about one widget, and is no news.
+
+        It is the answer, or what the kernel prints over the question ("No such comm").
+        """
+        asked = self.doubts.asked_by(message.parent.msg_id) if message.parent is not None else None
+        if asked is None or message.msg_type != "comm_msg":
+            return asked is not None and message.msg_type in ("stream", "error")
         content = read(message)
-        msg_id = message.parent.msg_id
-        return content is not None and self.doubts.is_answer(msg_id, content.comm_id)
+        return content is not None and content.comm_id == asked
 
     def timer_fired(self, at: float) -> list[Command]:
         """Updates of which nothing was heard count as settled; doubts have lasted too long."""

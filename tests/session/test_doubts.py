@@ -22,9 +22,7 @@ def test_the_kernel_can_be_asked_when_it_is_done_with_the_cause_and_the_answer_s
     assert ("slider" in doubts, doubts.to_ask) == (True, ("slider",))
     doubts.asked("slider", ASKED)
     assert ("slider" in doubts, doubts.to_ask) == (True, ())
-    assert doubts.is_answer(ASKED, "slider")
-    assert not doubts.is_answer(ASKED, "another")
-    assert not doubts.is_answer(OTHER, "slider")
+    assert (doubts.asked_by(ASKED), doubts.asked_by(OTHER)) == ("slider", None)
     doubts.idled(ASKED)
     assert ("slider" in doubts, len(doubts)) == (False, 0)
 

@@ -116,7 +116,8 @@ def test_the_kernel_is_asked_what_it_made_of_an_update_that_it_complained_about(
     playbook.expect(asks_for_state())
     playbook.after(SETTLE_SECONDS / 2).when(fires("echoes")).expect(starts_timer("echoes"))
     told = comm_msg(parent=question, method="update", state=STATE, buffer_paths=[])
-    for each in (status("busy", question), told):
+    printed = message("stream", {"name": "stderr", "text": "?"}, parent=question)
+    for each in (status("busy", question), printed, told):
         playbook.when(kernel.publishes(each)).expect()
     playbook.when(kernel.publishes(status("idle", question)))
     (said,) = [c.message for c in playbook.of_kind(ToAll) if c.message.msg_type == "comm_msg"]
