@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -59,6 +60,9 @@ def _send_view(raw: zmq.Socket[bytes], view: memoryview, flags: int) -> None:
         _send(raw, view, flags)
 
 
+_place = attrgetter("place")
+
+
 class Unreachable(Exception):
     """The peer that the first frame names is not connected, or its queue is full."""
 
@@ -66,10 +70,14 @@ class Unreachable(Exception):
 class ZmqSocket:
     """One ZMQ socket in a :class:`SocketSet`. Made by :meth:`SocketSet.add`."""
 
-    __slots__ = ("_alive", "_on_message", "_posted", "_set", "raw")
+    __slots__ = ("_alive", "_on_message", "_posted", "_set", "place", "raw")
 
-    def __init__(self, raw: zmq.Socket[bytes], on_message: OnMessage, owner: SocketSet) -> None:
+    def __init__(
+        self, raw: zmq.Socket[bytes], on_message: OnMessage, owner: SocketSet, place: int = 1
+    ) -> None:
         self.raw = raw
+        self.place = place
+        """Whose turn comes first of those that have something: 0 before 1."""
         self._on_message = on_message
         self._set = owner
         self._posted: list[Sequence[Part]] = []
@@ -171,12 +179,17 @@ class SocketSet:
         """Called when what a turn brought is handled, and what it led to is sent."""
         self.wakeups = 0
 
-    def add(self, raw: zmq.Socket[bytes], on_message: OnMessage) -> ZmqSocket:
-        """Take over a socket: from now on only this set receives on it."""
+    def add(
+        self, raw: zmq.Socket[bytes], on_message: OnMessage, *, first: bool = False
+    ) -> ZmqSocket:
+        """Take over a socket: from now on only this set receives on it.
+
+        What comes in on one that is ``first`` is delivered before what came in with it on others.
+        """
         descriptor = raw.FD
         if descriptor in self._by_descriptor:
             raise InternalError(f"descriptor {descriptor} is in the set already")
-        socket = ZmqSocket(raw, on_message, self)
+        socket = ZmqSocket(raw, on_message, self, place=0 if first else 1)
         self._by_descriptor[descriptor] = socket
         self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self.check(socket)
@@ -206,7 +219,7 @@ class SocketSet:
         while True:
             while ready:
                 # Sockets that become ready meanwhile (by a send) join the next round.
-                for socket in tuple(ready):
+                for socket in sorted(ready, key=_place):
                     self.turn(socket, ready.pop(socket, False))
                 self._settle()
                 if ready:

@@ -132,6 +132,28 @@ async def test_a_flood_on_one_socket_does_not_starve_another(context: Context) -
     calm.close()
 
 
+async def test_what_comes_in_with_others_is_delivered_first_where_that_is_asked(
+    context: Context,
+) -> None:
+    """A subscription and the question that its sender asks at once are on different sockets."""
+    pairs = {}
+    for name in ("question", "subscription"):
+        pairs[name] = make(context, zmq.DEALER), make(context, zmq.DEALER)
+        pairs[name][0].bind(f"inproc://{name}")
+        pairs[name][1].connect(f"inproc://{name}")
+        pairs[name][1].send(b"")
+    order: list[str] = []
+    async with run_sockets() as sockets:
+        for name, (near, _) in pairs.items():
+            sockets.add(near, lambda *_, n=name: order.append(n), first=name == "subscription")
+        with trio.fail_after(10):
+            while len(order) < 2:
+                await trio.lowlevel.checkpoint()
+    assert order == ["subscription", "question"]
+    for _, far in pairs.values():
+        far.close()
+
+
 async def test_nor_does_it_starve_other_tasks(sockets: SocketSet, wire: Wire) -> None:
     ours, peer = wire
     handled = 0

@@ -91,7 +91,8 @@ class Subscribers:
         self._subscribed = subscribed
         self._cut_off = cut_off
         self._is_open = is_open
-        self._socket: ZmqSocket = sockets.add(raw, self._on_subscription)
+        # Who subscribes and asks at once is to hear what its question makes the kernel publish.
+        self._socket: ZmqSocket = sockets.add(raw, self._on_subscription, first=True)
         self._published = 0
         self._checked = 0
         self._private_count = 0

@@ -244,10 +244,15 @@ class Client(BlockingKernelClient):
         return self.answer(self.get_shell_msg, msg_id, timeout)
 
     def send(
-        self, channel: str, msg_type: str, content: dict[str, Any], subshell: str | None = None
+        self,
+        channel: str,
+        msg_type: str,
+        content: dict[str, Any],
+        subshell: str | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> str:
         """Send a message on shell or control; returns its msg_id."""
-        message = self.session.msg(msg_type, content)
+        message = self.session.msg(msg_type, content, metadata=metadata)
         if subshell is not None:
             message["header"]["subshell_id"] = subshell
         getattr(self, f"{channel}_channel").send(message)

@@ -95,12 +95,17 @@ class Window:
         self._socket.close()
 
     def send(
-        self, channel: str, msg_type: str, content: dict[str, Any], subshell: str | None = None
+        self,
+        channel: str,
+        msg_type: str,
+        content: dict[str, Any],
+        subshell: str | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> str:
         """Send a message; returns its msg_id."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
         header |= {"username": "", "date": "", "version": "5.2"}
-        parts = [{**header, "subshell_id": subshell}, {}, {}, content]
+        parts = [{**header, "subshell_id": subshell}, {}, metadata or {}, content]
         self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
         return header["msg_id"]
 

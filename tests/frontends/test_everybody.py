@@ -14,6 +14,7 @@ from tests.frontends.kmux_process import DEADLINE, Client, Workplace
 from tests.frontends.lab_server import LabServer, Window, lab_server
 from tests.frontends.scene import Scene, on_one_kernel, raw_client
 from tests.frontends.widgets import (
+    CONTROL_VERSION,
     asking_states,
     comparable,
     moves,
@@ -267,7 +268,7 @@ def test_two_late_joiners_at_once_get_their_states_of_a_busy_kernel(
     scene.client.hear_status("busy", busy)
     late = [scene.another_window(), scene.another_window()]
     for window in late:
-        window.send("shell", "comm_open", opening(window.session))
+        window.send("shell", "comm_open", opening(window.session), metadata=CONTROL_VERSION)
     for window in late:
         window.send("shell", "comm_msg", asking_states(window.session))
     answers = [window.hear_where(on_comm(window.session), "its states") for window in late]

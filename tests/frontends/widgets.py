@@ -14,6 +14,9 @@ from tests.frontends.kmux_process import Client
 CONTROL = "jupyter.widget.control"
 """The target by which a frontend asks for the states of all models."""
 
+CONTROL_VERSION = {"version": "1.0.0"}
+"""Metadata of the comm_open on it; ipywidgets closes it at another major version."""
+
 OWN_STATES = "print(json.dumps(ipywidgets.Widget.get_manager_state()['state']))"
 """The kernel's own word, binary parts in base64."""
 
