@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[2]
 CONVERSATIONS = 150
 
 
-@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_the_first_conversations_are_the_same_through_kmux() -> None:
     command = [sys.executable, "-m", "conformance.differential"]
