@@ -147,6 +147,14 @@ EXCUSES = (
         kind=r"shell interrupt_request → shell: \+interrupt_reply",
     ),
     Excuse(
+        name="interrupted print",
+        reason="the interrupt may come while the cell's print waits for it to be flushed",
+        kind=r"shell execute_request → (iopub: error|shell: execute_reply)"
+        r"\.content\.(traceback|ename|evalue)",
+        said=r" interrupt_request ",
+        heard=r"threading\.py",
+    ),
+    Excuse(
         name="lost reply",
         reason="a cell that ipykernel cannot read, and drops, has an error after some seconds",
         kind=r"shell execute_request → (shell: \+execute_reply|iopub: \+status\(\w+\))",

@@ -204,6 +204,7 @@ class CommDesk:
             commands = self._open(message, content, None, at)
         else:
             self.widgets.kernel_said(message, content)
+            self._has_widgets |= self.comms.is_widget(content.comm_id)
         subshell_id = message.parent.subshell_id if message.parent is not None else None
         if content.comm_id not in self.comms:
             return commands
@@ -234,7 +235,8 @@ class CommDesk:
     ) -> list[Command]:
         forgotten = self.comms.open(message, content)
         self.holders.opened(content.comm_id, opener, at)
-        self._has_widgets |= content.target_name == WIDGET_TARGET and content.fields is not None
+        if opener is None:  # what a frontend opens the kernel may refuse
+            self._has_widgets |= self.comms.is_widget(content.comm_id)
         return [] if forgotten is None else self._close(forgotten.comm_id, at)
 
     def _close(self, comm_id: str, at: float) -> list[Command]:

@@ -164,6 +164,11 @@ class Comms:
     def get(self, comm_id: str) -> Comm | None:
         return self._open.get(comm_id)
 
+    def is_widget(self, comm_id: str) -> bool:
+        """Whether this is the open comm of a widget's model."""
+        comm = self._open.get(comm_id)
+        return comm is not None and comm.is_widget
+
     def open(self, message: Message, content: CommMessage) -> Comm | None:
         """A comm was opened. Returns one that is forgotten for it.
 

@@ -194,3 +194,15 @@ def test_what_cannot_be_read_is_for_the_kernel_to_answer(raw: bytes) -> None:
     for msg_type in ("comm_info", "kernel_info"):
         asked = msgspec.structs.replace(request(msg_type), raw_content=raw)
         with_a_slider().when(bob.sends(asked)).expect(to_kernel(asked, bob))
+
+
+def test_a_widget_that_a_client_opens_makes_no_kernel_one_with_ipywidgets() -> None:
+    """One without refuses it, and knows nothing of control comms."""
+    opened, control = comm_open(state=STATE), control_open("a")
+    playbook = with_a_kernel().when(alice.sends(opened))
+    playbook.when(alice.sends(control)).expect(to_kernel(control, alice))
+    said = comm_msg(parent=opened, method="update", state={"value": 4}, buffer_paths=[])
+    playbook.when(kernel.publishes(said))
+    playbook.when(alice.sends(again := control_open("b"))).expect(
+        says_status("busy", again), says_status("idle", again)
+    )
