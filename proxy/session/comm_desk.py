@@ -25,7 +25,9 @@ from proxy.session.asker import Asker
 from proxy.session.clients import Clients
 from proxy.session.commands import Command, Log, ToAll
 from proxy.session.comms import WIDGET_TARGET, CommMessage, Comms, read
+from proxy.session.diary import Diary
 from proxy.session.events import ClientSent
+from proxy.session.facts import CommClosed, CommOpened
 from proxy.session.holders import Holders
 from proxy.session.subshell_desk import SubshellDesk
 from proxy.session.widget_desk import WidgetDesk
@@ -54,15 +56,21 @@ class CommDesk:
     """All comms of one kernel."""
 
     def __init__(
-        self, clients: Clients, subshells: SubshellDesk, answers: Answers, asker: Asker
+        self,
+        clients: Clients,
+        subshells: SubshellDesk,
+        answers: Answers,
+        asker: Asker,
+        diary: Diary,
     ) -> None:
         self.comms = Comms()
         self.holders = Holders()
-        self.widgets = WidgetDesk(self.comms, self.holders, clients, answers, asker)
+        self.widgets = WidgetDesk(self.comms, self.holders, clients, answers, asker, diary)
         self._clients = clients
         self._subshells = subshells
         self._answers = answers
         self._asker = asker
+        self._diary = diary
         self._controls: dict[str, ClientId] = {}
         self._has_widgets = False
         """Whether this kernel ever had one, and so ipywidgets with its control target."""
@@ -203,7 +211,7 @@ class CommDesk:
         if message.msg_type == "comm_open":
             commands = self._open(message, content, None, at)
         else:
-            self.widgets.kernel_said(message, content)
+            self.widgets.kernel_said(message, content, at)
             self._has_widgets |= self.comms.is_widget(content.comm_id)
         subshell_id = message.parent.subshell_id if message.parent is not None else None
         if content.comm_id not in self.comms:
@@ -226,6 +234,7 @@ class CommDesk:
         """Record a comm that the kernel opened before kmux knew it, or its state."""
         if content.comm_id in self.comms:
             self.comms.open(message, content)
+            self._note_open(message, content, None, at)
             self._has_widgets |= content.fields is not None
         else:
             self._open(message, content, None, at)
@@ -234,15 +243,30 @@ class CommDesk:
         self, message: Message, content: CommMessage, opener: ClientId | None, at: float
     ) -> list[Command]:
         forgotten = self.comms.open(message, content)
+        self._note_open(message, content, opener, at)
         self.holders.opened(content.comm_id, opener, at)
         if opener is None:  # what a frontend opens the kernel may refuse
             self._has_widgets |= self.comms.is_widget(content.comm_id)
         return [] if forgotten is None else self._close(forgotten.comm_id, at)
 
+    def _note_open(
+        self, message: Message, content: CommMessage, opener: ClientId | None, at: float
+    ) -> None:
+        opened = CommOpened(
+            at=at,
+            comm_id=content.comm_id,
+            target_name=content.target_name,
+            opener=opener,
+            message=message,
+            fields=dict(content.fields) if content.fields is not None else None,
+        )
+        self._diary.note(opened)
+
     def _close(self, comm_id: str, at: float) -> list[Command]:
         if self.closed_meanwhile is not None:
             self.closed_meanwhile.add(comm_id)
-        self.comms.close(comm_id)
+        if self.comms.close(comm_id) is not None:
+            self._diary.note(CommClosed(at=at, comm_id=comm_id))
         self.holders.closed(comm_id)
         self.widgets.closed(comm_id)
         return self._subshells.closed(comm_id, at)

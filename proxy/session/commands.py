@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from proxy.message import Channel, ClientId, Message
+from proxy.session.facts import Fact
 
 
 class Command(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +62,12 @@ class StartTimer(Command, frozen=True):
 
     key: str
     seconds: float
+
+
+class Record(Command, frozen=True):
+    """Keep what happened."""
+
+    facts: list[Fact]
 
 
 class Log(Command, frozen=True):

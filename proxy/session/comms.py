@@ -184,11 +184,13 @@ class Comms:
         first = {i: self._open[i] for i in comm_ids if i in self._open}
         self._open = {**first, **self._open}
 
-    def fold(self, comm_id: str, fields: Fields) -> None:
-        """Keys of a widget's state have new values."""
+    def fold(self, comm_id: str, fields: Fields) -> bool:
+        """Keys of a widget's state have new values. Returns whether there is such a widget."""
         comm = self._open.get(comm_id)
-        if comm is not None and comm.fields is not None:
-            comm.fields.update(fields)
+        if comm is None or comm.fields is None:
+            return False
+        comm.fields.update(fields)
+        return True
 
     def close(self, comm_id: str) -> Comm | None:
         """A comm is closed. Returns what it was."""

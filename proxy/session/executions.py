@@ -113,6 +113,7 @@ class Executions:
             return Step(sent=[execution.event], sent_again=True)
         step = Step()
         execution.complete(_end(execution, content.status))
+        step.completed.append(execution)
         if execution.end is End.OK or not execution.stop_on_error:
             shell.running = None
         else:
@@ -143,10 +144,13 @@ class Executions:
         shell = self._shells.get(subshell_id)
         if shell is None or shell.running is not execution:
             return Step()
+        step = Step()
         if execution.state is State.EXECUTING:
             execution.complete(End.LOST)
+            step.completed.append(execution)
         shell.running = None
-        return Step(sent=self._fill(shell, execution))
+        step.sent = self._fill(shell, execution)
+        return step
 
     def interrupted(self, client: ClientId | None = None) -> None:
         """The main shell is interrupted: if the cell there fails, who did it is blamed as well."""
@@ -177,6 +181,7 @@ class Executions:
         for shell in self._shells.values():
             if shell.running is not None and shell.running.state is State.EXECUTING:
                 shell.running.complete(End.LOST)
+                step.completed.append(shell.running)
             for client in tuple(shell.waiting):
                 step.add(shell.abort(client))
         self._shells.clear()

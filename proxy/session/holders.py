@@ -48,6 +48,7 @@ class Holders:
         self._attached: dict[ClientId, float] = {}
         self._away: set[ClientId] = set()
         self._comms: dict[str, _Held] = {}
+        self._is_news = False
 
     def __len__(self) -> int:
         return len(self._comms)
@@ -69,6 +70,7 @@ class Holders:
         self._attached.pop(client, None)
         self._away.discard(client)
         orphans = []
+        self._is_news = True
         for comm_id, held in self._comms.items():
             held.used_by.discard(client)
             held.closed_by.discard(client)
@@ -79,6 +81,7 @@ class Holders:
     def opened(self, comm_id: str, opener: ClientId | None, at: float) -> None:
         """A comm was opened, by a client or (None) by the kernel: the attached see only those."""
         self._comms[comm_id] = _Held(opener, at)
+        self._is_news = True
 
     def is_kernels(self, comm_id: str) -> bool:
         """Whether the kernel opened this comm."""
@@ -89,6 +92,7 @@ class Holders:
         """A client sent on a comm, or asked for its state."""
         held = self._comms.get(comm_id)
         if held is not None:
+            self._is_news |= client not in held.used_by
             held.used_by.add(client)
             held.closed_by.discard(client)
 
@@ -98,6 +102,7 @@ class Holders:
         if held is None:
             return True  # whatever it is, the kernel knows
         used = client in held.used_by
+        self._is_news |= used
         seen = max(held.at, self._attached.get(client, at))
         held.used_by.discard(client)
         held.closed_by.add(client)
@@ -111,6 +116,13 @@ class Holders:
     def closed(self, comm_id: str) -> None:
         """The kernel's end of a comm is gone."""
         self._comms.pop(comm_id, None)
+
+    def news(self) -> dict[str, tuple[ClientId, ...]] | None:
+        """Return who uses each comm; None where that is as it was when it was last asked for."""
+        if not self._is_news:
+            return None
+        self._is_news = False
+        return {comm_id: tuple(sorted(held.used_by)) for comm_id, held in self._comms.items()}
 
     def clear(self) -> None:
         """The kernel is gone, and its ends of all comms. Clients stay."""

@@ -19,6 +19,7 @@ from proxy.session.commands import (
     StartTimer,
     ToAll,
 )
+from proxy.session.facts import KernelBegan, KernelEnded, KernelTold
 from proxy.session.lifecycle import State
 from proxy.session.machines import Machines
 from proxy.session.queue import TOO_MANY
@@ -73,6 +74,7 @@ class KernelLife:
         again = m.lifecycle.state is State.STARTING  # the last one found its ports taken
         if not m.lifecycle.happen("launched") and not again:
             return []
+        m.diary.note(KernelBegan(at=event.at, found=event.found))
         m.interrupts.interrupts.mode = event.interrupt_mode
         m.startup.begin(found=event.found)
         self._found = event.found
@@ -97,15 +99,17 @@ class KernelLife:
         m = self._m
         if message.header.msg_type != "kernel_info_reply":
             return [*m.priming.kernel_answered(message, at), *self.primed()]
-        told: list[Command] = []
+        commands: list[Command] = []
         if channel is Channel.SHELL and m.startup.shell_waits:
             m.startup.shell_waits = False
             if m.is_ready:
-                told.append(ToAll(m.answers.true_status(at)))
+                commands.append(ToAll(m.answers.true_status(at)))
         if m.startup.answered:
-            return told
+            return commands
         m.voice.learn(message)
         m.kernel_info.learn(message)
+        content = bytes(message.raw_content)
+        m.diary.note(KernelTold(at=at, session=m.voice.kernel_session, content=content))
         m.startup.answered = True
         return self._prove(at)
 
@@ -145,6 +149,7 @@ class KernelLife:
 
     def died(self, event: ev.KernelDied) -> list[Command]:
         m = self._m
+        m.diary.note(KernelEnded(at=event.at, reason=event.reason))
         ending = m.lifecycle.state is State.ENDING
         log = Log("kernel.died", {"reason": event.reason}, "info" if ending else "warning")
         again = m.lifecycle.die(event.reason, event.at)
@@ -166,6 +171,7 @@ class KernelLife:
         m = self._m
         if not m.lifecycle.happen("restart"):
             return []
+        m.diary.note(KernelEnded(at=at, reason="it was restarted"))
         commands = self._abandon("KernelRestarted", "the kernel was restarted", at)
         ask = m.asker.ask(Channel.CONTROL, "shutdown_request", {"restart": True}, at)
         return [*commands, m.answers.publish("restarting", at), ask, RestartKernel()]
@@ -215,7 +221,7 @@ class KernelLife:
             passed_over |= self.owners
         waiting = [r for r in m.requests.waiting() if r.client not in passed_over]
         commands = m.answers.abandon(waiting, ename, evalue, at)
-        commands += m.queue.abandon(ename, evalue, passed_over)
+        commands += m.queue.abandon(ename, evalue, at, passed_over)
         commands += m.interrupts.abandon()
         for event in (*m.subshells.abandon(), *m.priming.abandon()):
             commands += m.answers.refused(event, ename, evalue)

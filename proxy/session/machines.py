@@ -7,6 +7,7 @@ from proxy.session.asker import Asker
 from proxy.session.clients import Clients
 from proxy.session.comm_desk import CommDesk
 from proxy.session.composer import Composer
+from proxy.session.diary import Diary
 from proxy.session.interrupt_desk import InterruptDesk
 from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
@@ -25,8 +26,9 @@ from proxy.session.subshell_desk import SubshellDesk
 class Machines:
     """All that is known of one shared kernel and its clients."""
 
-    def __init__(self, ident: str, policy: Policy) -> None:
+    def __init__(self, ident: str, policy: Policy, diary: Diary) -> None:
         self.policy = policy
+        self.diary = diary
         self.lifecycle = Lifecycle(policy)
         self.startup = Startup()
         self.status = KernelStatus()
@@ -40,14 +42,14 @@ class Machines:
         self.voice = Composer(ident)
         self.asker = Asker(ident, self.requests)
         self.answers = Answers(self.voice, self.status, lambda: self.execution_state)
-        self.queue = Queue(self.requests, self.answers, self.asker, self.status)
+        self.queue = Queue(self.requests, self.answers, self.asker, self.status, diary)
         self.interrupts = InterruptDesk(
             self.queue.executions, self.requests, self.kernel_info, self.answers, self.asker
         )
         self.subshells = SubshellDesk(
             self.kernel_info, self.status, self.queue.executions, self.answers, self.asker
         )
-        self.comms = CommDesk(self.clients, self.subshells, self.answers, self.asker)
+        self.comms = CommDesk(self.clients, self.subshells, self.answers, self.asker, diary)
         self.priming = Priming(self.comms, self.kernel_info, self.voice, self.asker)
 
     @property

@@ -113,7 +113,7 @@ class Presence:
     def _gone(self, client: ClientId, at: float) -> list[Command]:
         """A client will not come back: let go of what it had."""
         m = self._m
-        commands = m.queue.drop(client)
+        commands = m.queue.drop(client, at)
         for event in (*m.startup.drop(client), *m.priming.drop(client)):
             if event.message.msg_type == "execute_request":
                 commands += m.answers.abort([event])

@@ -9,8 +9,10 @@ from proxy.message import Channel, ClientId, Message, MsgId
 from proxy.session.answers import Answers, error
 from proxy.session.asker import Asker
 from proxy.session.commands import Command, Log, StartTimer, ToKernel
+from proxy.session.diary import Diary
 from proxy.session.events import ClientSent
 from proxy.session.executions import LOST_SECONDS, Executions
+from proxy.session.facts import CellEnded, CellQueued, CellSent
 from proxy.session.requests import Request, Requests
 from proxy.session.shell_queue import NOTHING, End, Execution, Step
 from proxy.session.status import KernelStatus
@@ -28,13 +30,19 @@ class Queue:
     """The way of a request to the kernel, and what its end sets going."""
 
     def __init__(
-        self, requests: Requests, answers: Answers, asker: Asker, status: KernelStatus
+        self,
+        requests: Requests,
+        answers: Answers,
+        asker: Asker,
+        status: KernelStatus,
+        diary: Diary,
     ) -> None:
         self.executions = Executions()
         self._requests = requests
         self._answers = answers
         self._asker = asker
         self._status = status
+        self._diary = diary
         self._watched: tuple[list[Execution], list[Execution]] = ([], [])
         """Those that the timer finds when it runs out, and those that came since it was set."""
         self._stall_timer_runs = False
@@ -53,26 +61,28 @@ class Queue:
     def submit(self, event: ClientSent) -> list[Command]:
         """A client's request: to the kernel, or behind what has its turn before."""
         if event.channel is not Channel.SHELL:
-            return self._send([event])
+            return self._send([event], event.at)
+        if event.message.header.msg_type == "execute_request":
+            self._diary.note(CellQueued(at=event.at, client=event.client, message=event.message))
         sent = self.executions.submit(event)
-        return self._send(sent) if sent else self._watch_for_stall()
+        return self._send(sent, event.at) if sent else self._watch_for_stall()
 
     def pass_by(self, event: ClientSent) -> list[Command]:
         """A request that the kernel answers without taking it up: ahead of all that waits."""
         if self._requests.full:
             return self._answers.refuse(event, *TOO_MANY)
-        return self._send([event])
+        return self._send([event], event.at)
 
-    def replied(self, request: Request, reply: Message) -> tuple[bool, list[Command]]:
+    def replied(self, request: Request, reply: Message, at: float) -> tuple[bool, list[Command]]:
         """The kernel answered. Returns whether its reply is to pass, and what follows it."""
         if request.origin.header.msg_type != "execute_request":
             return True, []
         step = self.executions.replied(request.client, reply)
-        return not step.sent_again, self._carry_out(step)
+        return not step.sent_again, self._carry_out(step, at)
 
-    def idled(self, idle: Message) -> list[Command]:
+    def idled(self, idle: Message, at: float) -> list[Command]:
         """The kernel is done with a request."""
-        return self._carry_out(self.executions.idled(idle))
+        return self._carry_out(self.executions.idled(idle), at)
 
     def overdue(self, at: float) -> list[Command]:
         """The timer ran out: what was watched when it was set has had its time."""
@@ -123,7 +133,7 @@ class Queue:
         """This cell has had its time."""
         step = self.executions.overdue(execution)
         lost = self._lost(execution.event, at) if execution.end is End.LOST else []
-        return lost + self._carry_out(step)
+        return lost + self._carry_out(step, at)
 
     def _lost(self, event: ClientSent, at: float) -> list[Command]:
         request = self._requests.open_of(event.client, event.message.header.msg_id)
@@ -132,21 +142,25 @@ class Queue:
         content = error("ReplyLost", "the kernel did not answer this cell, and is done with it")
         return self._answers.give_up(request, content, at)
 
-    def cancel(self, client: ClientId, msg_id: MsgId) -> list[Command]:
+    def cancel(self, client: ClientId, msg_id: MsgId, at: float) -> list[Command]:
         """A client wants a cell that waits not to run."""
-        return self._carry_out(self.executions.cancel(client, msg_id))
+        return self._carry_out(self.executions.cancel(client, msg_id), at)
 
-    def drop(self, client: ClientId) -> list[Command]:
+    def drop(self, client: ClientId, at: float) -> list[Command]:
         """A client left for good: what it had waiting does not run."""
         step = self.executions.drop(client)
+        self._note_ends(step, at)
         if not step.aborted:
             return []
         log = Log("queue.dropped", {"client": client, "cells": len(step.aborted)})
-        return [*self._answers.abort(_events(step.aborted)), *self._send(step.sent), log]
+        return [*self._answers.abort(_events(step.aborted)), *self._send(step.sent, at), log]
 
-    def abandon(self, ename: str, evalue: str, passed_over: set[ClientId]) -> list[Command]:
+    def abandon(
+        self, ename: str, evalue: str, at: float, passed_over: set[ClientId]
+    ) -> list[Command]:
         """The kernel is gone, and what waited for it is not for its successor."""
         step = self.executions.abandon()
+        self._note_ends(step, at)
         self._watched = ([], [])
         self._suspects.clear()
         self._probes.clear()
@@ -159,11 +173,18 @@ class Queue:
                 commands += self._answers.refused(event, ename, evalue)
         return commands
 
-    def _carry_out(self, step: Step) -> list[Command]:
+    def _note_ends(self, step: Step, at: float) -> None:
+        for execution in (*step.completed, *step.aborted):
+            assert execution.end is not None
+            client, end = execution.event.client, str(execution.end)
+            self._diary.note(CellEnded(at=at, client=client, msg_id=execution.msg_id, end=end))
+
+    def _carry_out(self, step: Step, at: float) -> list[Command]:
         if step is NOTHING:
             return []
+        self._note_ends(step, at)
         commands = self._answers.abort(_events(step.aborted)) if step.aborted else []
-        commands += self._send(step.sent)
+        commands += self._send(step.sent, at)
         if step.watch is not None:
             old, young = self._watched
             if not old and not young:
@@ -173,10 +194,13 @@ class Queue:
                 young.append(step.watch)
         return commands
 
-    def _send(self, events: list[ClientSent]) -> list[Command]:
+    def _send(self, events: list[ClientSent], at: float) -> list[Command]:
         commands: list[Command] = []
         for event in events:
             self._requests.add(event.client, event.channel, event.message)
+            header = event.message.header
+            if header.msg_type == "execute_request" and event.channel is Channel.SHELL:
+                self._diary.note(CellSent(at=at, client=event.client, msg_id=header.msg_id))
             commands.append(ToKernel(event.channel, event.client, event.message))
         return commands
 

@@ -10,6 +10,7 @@ first in each list. What needs more reading than the two headers is done when th
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from proxy.message import Channel, ClientId, Message
@@ -27,19 +28,26 @@ from proxy.session import (
 from proxy.session import events as ev
 from proxy.session.asker import KMUX
 from proxy.session.comm_desk import COMM_TYPES
-from proxy.session.commands import Command, Log, ToAll, ToClient, ToKernel
+from proxy.session.commands import Command, Log, Record, ToAll, ToClient, ToKernel
+from proxy.session.diary import Diary
+from proxy.session.facts import Present, Published
 from proxy.session.life import KernelLife
 from proxy.session.lifecycle import Policy, State
 from proxy.session.machines import Machines
 from proxy.session.presence import Presence
+from proxy.session.shell_queue import State as ExecutionState
 from proxy.session.subshell_desk import REQUESTS as SUBSHELL_REQUESTS
+
+MAX_QUEUE_SHOWN = 1000
 
 
 class Session:
     """The state of one shared kernel. ``ident`` goes into the ids of made-up messages."""
 
-    def __init__(self, ident: str, policy: Policy | None = None) -> None:
-        self.machines = m = Machines(ident, policy or Policy())
+    def __init__(self, ident: str, policy: Policy | None = None, *, records: bool = False) -> None:
+        """``records`` is whether facts are told (:class:`commands.Record`)."""
+        self._diary = Diary(records)
+        self.machines = m = Machines(ident, policy or Policy(), self._diary)
         self._life = KernelLife(m, self._client_sent)
         self._presence = Presence(m, self._life)
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
@@ -47,7 +55,7 @@ class Session:
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._presence.returned,
             ev.ClientLeft: self._presence.left,
-            ev.CancelRequested: lambda event: m.queue.cancel(event.client, event.msg_id),
+            ev.CancelRequested: lambda event: m.queue.cancel(event.client, event.msg_id, event.at),
             ev.Subscribed: self._presence.subscribed,
             ev.Undelivered: self._undelivered,
             ev.KernelSent: self._kernel_sent,
@@ -82,6 +90,17 @@ class Session:
         """The true status: starting, idle, busy, restarting or dead."""
         return self.machines.execution_state
 
+    def present(self) -> Present:
+        """Return what the session is now, for the record."""
+        m = self.machines
+        waiting = (e for e in m.queue.executions if e.state is ExecutionState.QUEUED)
+        return Present(
+            execution_state=m.execution_state,
+            clients=dict(m.clients.attached),
+            queue=tuple((e.event.client, e.msg_id) for e in islice(waiting, MAX_QUEUE_SHOWN)),
+            holders=m.comms.holders.news(),
+        )
+
     @property
     def ended(self) -> bool:
         """Whether this session is over, and the kernel not to be started again."""
@@ -94,7 +113,10 @@ class Session:
 
     def handle(self, event: ev.Event) -> list[Command]:
         """Take in one event and return what to do, in order."""
-        return self._handlers[type(event)](event)
+        commands = self._handlers[type(event)](event)
+        if self._diary.facts:
+            return [*commands, Record(self._diary.take())]
+        return commands
 
     # Frontends
 
@@ -215,7 +237,7 @@ class Session:
             return []  # kmux had given up waiting for it
         if request.client == KMUX:
             return self._life.answered_kmux(event.channel, message, event.at)
-        passes, commands = m.queue.replied(request, message)
+        passes, commands = m.queue.replied(request, message, event.at)
         if message.parent is not None and message.parent.subshell_id is not None:
             commands += m.subshells.settled(message.parent.subshell_id, event.at)
         if msg_type == "create_subshell_reply":
@@ -240,7 +262,7 @@ class Session:
             if idle is not None:
                 m.requests.idled(idle)
                 m.running.idled(idle)
-                commands += m.queue.idled(message)
+                commands += m.queue.idled(message, at)
                 commands += m.comms.idled(idle, at)
                 if message.parent is not None and message.parent.subshell_id is not None:
                     commands += m.subshells.settled(message.parent.subshell_id, at)
@@ -248,6 +270,7 @@ class Session:
                     m.mailbox.withdraw(prompt.msg_id)
         elif msg_type in running.KEPT:
             m.running.published(message)
+            m.diary.note(Published(at=at, message=message))
             if msg_type == "error" and len(m.comms.widgets.echoes):
                 m.comms.widgets.kernel_failed(message)
         elif msg_type in COMM_TYPES:

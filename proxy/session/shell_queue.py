@@ -86,6 +86,8 @@ class Step(msgspec.Struct):
 
     aborted: list[Execution] = []
     """Answer these as a kernel answers a cell that it throws away."""
+    completed: list[Execution] = []
+    """These are over, and answered."""
     sent: list[ClientSent] = []
     """Send these to the kernel."""
     sent_again: bool = False
@@ -96,6 +98,7 @@ class Step(msgspec.Struct):
     def add(self, other: Step) -> None:
         """Do what another step asks for as well."""
         self.aborted += other.aborted
+        self.completed += other.completed
         self.sent += other.sent
 
 

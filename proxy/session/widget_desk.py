@@ -14,10 +14,12 @@ from proxy.session.answers import Answers
 from proxy.session.asker import Asker
 from proxy.session.clients import Clients
 from proxy.session.commands import Command, StartTimer, ToAll
-from proxy.session.comms import Comm, CommMessage, Comms, read, write
+from proxy.session.comms import Comm, CommMessage, Comms, Fields, read, write
+from proxy.session.diary import Diary
 from proxy.session.doubts import Doubts
 from proxy.session.echoes import SETTLE_SECONDS, TIMER, Echoes, Update
 from proxy.session.events import ClientSent
+from proxy.session.facts import CommChanged
 from proxy.session.holders import Holders
 
 
@@ -25,7 +27,13 @@ class WidgetDesk:
     """The states of all widgets of one kernel."""
 
     def __init__(
-        self, comms: Comms, holders: Holders, clients: Clients, answers: Answers, asker: Asker
+        self,
+        comms: Comms,
+        holders: Holders,
+        clients: Clients,
+        answers: Answers,
+        asker: Asker,
+        diary: Diary,
     ) -> None:
         self.echoes = Echoes()
         self.doubts = Doubts()
@@ -34,6 +42,7 @@ class WidgetDesk:
         self._clients = clients
         self._answers = answers
         self._asker = asker
+        self._diary = diary
         self._timer_runs = False
         self._behind_doubts: list[tuple[ClientSent, str]] = []
         """Requests for all states that came while one of them was in doubt."""
@@ -102,11 +111,11 @@ class WidgetDesk:
 
     # The kernel
 
-    def kernel_said(self, message: Message, content: CommMessage) -> None:
+    def kernel_said(self, message: Message, content: CommMessage, at: float) -> None:
         """The kernel published a comm_msg."""
         self.echoes.heard(message, content)
         if content.fields is not None and content.method in ("update", "echo_update"):
-            self._comms.fold(content.comm_id, content.fields)
+            self._fold(content.comm_id, content.fields, at)
 
     def kernel_failed(self, error: Message) -> None:
         """The kernel published a traceback: perhaps over an update that it refused."""
@@ -176,6 +185,10 @@ class WidgetDesk:
         self._timer_runs = True
         return [StartTimer(TIMER, SETTLE_SECONDS)]
 
+    def _fold(self, comm_id: str, fields: Fields, at: float) -> None:
+        if self._comms.fold(comm_id, fields) and fields:
+            self._diary.note(CommChanged(at=at, comm_id=comm_id, fields=fields))
+
     def _settle(self, update: Update, at: float) -> list[Command]:
         """Take what the kernel does not repeat for its state, and show it to the others."""
         comm = self._comms.get(update.comm_id)
@@ -183,7 +196,7 @@ class WidgetDesk:
         # ipywidgets takes no keys that the model does not have.
         fields = {key: field for key, field in update.fields.items() if key in state_now}
         is_news = any(state_now[key] != field for key, field in fields.items())
-        self._comms.fold(update.comm_id, fields)
+        self._fold(update.comm_id, fields, at)
         if not fields or self.echoes.kernel_echoes:
             return []
         if not self._clients.others_than(update.event.client):
