@@ -40,6 +40,8 @@ class Excuse:
     """Regular expression to be found in the conversation, as it is printed."""
     heard: str = ""
     """Regular expression to be found in what differs, on either side."""
+    chance: bool = False
+    """Whether it excuses only what does not come again when the conversation is repeated."""
     spoils: bool = False
     """Whether the sides are not in step after it: nothing else that differs in the conversation
     counts, and the kernels are replaced."""
@@ -145,6 +147,37 @@ EXCUSES = (
         name="interrupt on shell",
         reason="ipykernel interrupts its own reply there; kmux replies",
         kind=r"shell interrupt_request → shell: \+interrupt_reply",
+    ),
+    Excuse(
+        name="parts that are made late",
+        reason="a widget that a frontend opened gets its layout and style when its state is asked "
+        "for, by kmux where all states are; ipywidgets stumbles over that",
+        kind=r"shell comm_msg → iopub: (-comm_open|\+comm_msg|-stream)"
+        r"|no request → iopub: \+comm_open",
+        said=r"request_states",
+        heard=r"LayoutModel",
+    ),
+    Excuse(
+        name="equal values",
+        reason="to Python 1 is True: the widget keeps its value, and has repeated the other",
+        kind=r"\w+ comm_msg → iopub: comm_msg\.content\.data\.(state|states\.\*\.state)\.value",
+        said=r'"value": 1\}',
+        heard=r'"value": true',
+    ),
+    Excuse(
+        name="late for an error",
+        reason="ipykernel throws away the cells that it has read when another fails; which these "
+        "are is chance",
+        kind=r"shell execute_request → (iopub: [-+](execute_input|stream|display_data|error"
+        r"|execute_result)|shell: execute_reply\.(metadata\.status|content\.\w+( missing| added)?)"
+        r"|iopub: \w+\.content\.execution_count)",
+        chance=True,
+    ),
+    Excuse(
+        name="first status",
+        reason="what a kernel says before its first request may come before anybody listens",
+        kind=r"no request → iopub: [-+]status\(\w+\)",
+        chance=True,
     ),
     Excuse(
         name="interrupted print",

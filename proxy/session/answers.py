@@ -114,10 +114,14 @@ class Answers:
 
         Such a reply has no execution count, and there is no execute_input.
         """
-        metadata: dict[str, Any] = {"started": timestamp(event.at), "status": "aborted"}
+        return self.replied(event, {"status": "aborted"}, self.metadata("aborted", event.at))
+
+    def metadata(self, status: str, at: float) -> bytes:
+        """Make the metadata that ipykernel gives replies of this status."""
+        metadata: dict[str, Any] = {"started": timestamp(at), "status": status}
         if self._voice.engine is not None:
             metadata |= {"dependencies_met": True, "engine": self._voice.engine}
-        return self.replied(event, {"status": "aborted"}, msgspec.json.encode(metadata))
+        return msgspec.json.encode(metadata)
 
     def give_up(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
         """Answer a request that the kernel was sent and will not answer any more."""

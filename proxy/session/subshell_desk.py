@@ -109,7 +109,7 @@ class SubshellDesk:
         if subshell_id is None or not self.subshells.is_unused(subshell_id):
             return None
         content = error("UnknownSubshellError", _unknown(subshell_id))
-        return self._answers.reply_to(event, content, b'{"status":"error"}')
+        return self._answers.reply_to(event, content, self._answers.metadata("error", event.at))
 
     def knows(self, subshell_id: str | None) -> bool:
         """Whether a subshell was made through kmux, and is there."""
