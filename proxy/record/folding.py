@@ -21,7 +21,7 @@ from proxy.message import JSON_ERRORS, ClientId, Message, MsgId
 from proxy.record import outputs as shown
 from proxy.record.notebook import as_notebook_outputs
 from proxy.record.state import Comm, Display, Execution, Outputs, SessionRecord, Stream
-from proxy.record.values import INLINE_BYTES, Large, json_value, text_value
+from proxy.record.values import BINARY, INLINE_BYTES, Large, json_value, text_value
 from proxy.session import facts
 from proxy.session.comms import Field, Fields
 
@@ -110,7 +110,8 @@ class Folding:
             comm = self.record.comms.get(comm_id)
             if comm is not None and comm.holders != holders:
                 comm.holders = holders
-                self._change_comm(comm, ".holders")
+                comm.changed_fields.add("holders")
+                self.changed_comms[comm_id] = comm
 
     def settle(self) -> list[Large]:
         """Make ready to be written: return the values that must be in the blob store before."""
@@ -129,8 +130,8 @@ class Folding:
                 elif place >= execution.outputs.written or place in execution.outputs.stale:
                     values += shown.larges(output)
         for comm in self.changed_comms.values():
-            values += (comm.content, comm.metadata)
-            for key in comm.changed if "*" not in comm.changed else comm.values:
+            values += (comm.content, comm.metadata, *comm.buffers)
+            for key in comm.changed_keys if comm.is_written else comm.values:
                 value, buffers = comm.values.get(key, (None, []))
                 values.append(value)
                 values += (large for _, large in buffers)
@@ -191,7 +192,6 @@ class Folding:
         self.record.executions[number] = execution
         self._numbers[execution.msg_id] = number
         self.changed_executions[number] = execution
-        execution.changed.add("*")
         return execution
 
     def _sent(self, fact: facts.CellSent) -> None:
@@ -353,15 +353,15 @@ class Folding:
             target_name=fact.target_name,
             content=json_value(bytes(message.raw_content), self._limit),
             metadata=json_value(bytes(message.raw_metadata), self._limit),
-            buffers=[],
             opener=fact.opener,
             opened=fact.at,
             kernel=self.record.kernel.number,
             fields=dict(fields) if fields is not None else None,
         )
+        if fields is None:
+            comm.buffers = [Large(BINARY, "binary", len(part), part) for part in message.buffers]
         self._next_comm += before is None
         self.record.comms[fact.comm_id] = comm
-        comm.changed.add("*")
         if fields is not None:
             comm.base = frozenset(key for key, field in fields.items() if not field.buffers)
             for key, field in fields.items():
@@ -383,14 +383,15 @@ class Folding:
                 continue
             comm.fields[key] = field
             self._set_value(comm, key, field)
-            self._change_comm(comm, key)
+            comm.changed_keys.add(key)
+            self.changed_comms[comm.comm_id] = comm
 
     def _set_value(self, comm: Comm, key: str, field: Field) -> None:
         """Keep the present value of a key. The last one before the record is written counts."""
         value = None if field.value is None else json_value(bytes(field.value), self._limit)
         buffers = []
         for path, part in field.buffers:
-            large = Large("application/octet-stream", "binary", len(part), part)
+            large = Large(BINARY, "binary", len(part), part)
             buffers.append((msgspec.json.encode(path).decode(), large))
         comm.values[key] = (value, buffers)
         comm.base -= {key}
@@ -404,13 +405,10 @@ class Folding:
         if comm.closed is None:
             comm.closed = at
             comm.holders = ()
-            self._change_comm(comm, ".closed")
+            comm.changed_fields |= {"closed", "holders"}
+            self.changed_comms[comm.comm_id] = comm
             self._captured.pop(comm.comm_id, None)
             self._shown_anew.discard(comm.comm_id)
-
-    def _change_comm(self, comm: Comm, what: str) -> None:
-        comm.changed.add(what)
-        self.changed_comms[comm.comm_id] = comm
 
 
 def _cell_id(message: Message) -> str | None:

@@ -95,7 +95,7 @@ class Execution:
     dropped_outputs: int = 0
     """How many of its outputs were let go of."""
     changed: set[str] = field(default_factory=set)
-    """Its fields that the document does not have yet."""
+    """Its fields that the document does not have yet, where it has it at all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,14 +109,14 @@ class Comm:
     content: Json | Large
     """The comm_open's content, with the state that it had then."""
     metadata: Json | Large
-    buffers: list[tuple[str, Large]]
-    """The binary parts of that state: JSON of the path, and the value."""
     opener: ClientId | None
     opened: float
     closed: float | None = None
     kernel: int = 1
     fields: dict[str, Field] | None = None
     """A widget's state as it is now; None where it is no widget's."""
+    buffers: list[Large] = field(default_factory=list)
+    """What came with the comm_open of one that is no widget's."""
     base: frozenset[str] = frozenset()
     """The keys whose present value is in ``content``."""
     values: dict[str, tuple[Json | Large | None, list[tuple[str, Large]]]] = field(
@@ -124,8 +124,12 @@ class Comm:
     )
     """The other keys: their value, and the binary parts in it with their paths."""
     holders: tuple[ClientId, ...] = ()
-    changed: set[str] = field(default_factory=set)
-    """Its keys, and (with a leading dot) its own fields that the document does not have yet."""
+    changed_fields: set[str] = field(default_factory=set)
+    """Its own fields that the document does not have yet."""
+    changed_keys: set[str] = field(default_factory=set)
+    """The keys of its state that the document does not have yet."""
+    is_written: bool = False
+    """Whether the document has it at all."""
 
 
 @dataclass(slots=True, eq=False)
