@@ -78,6 +78,10 @@ class Folding:
         """What Output widgets show, by comm_id."""
         self._shown_anew: set[str] = set()
         """Those of them that showed more since the record was written last."""
+        self._adopted: dict[int, Execution] = {}
+        """Cells that run and of whose end the session will not tell: they came before kmux."""
+        self._found = False
+        """Whether a kernel was found running, and it is not known yet which one it is."""
         self._next_execution = max(record.executions, default=0) + 1
         self._next_comm = max((comm.number for comm in record.comms.values()), default=0) + 1
         self._fold: dict[type[facts.Fact], Callable[[Any], None]] = {
@@ -92,6 +96,22 @@ class Folding:
             facts.CommChanged: self._comm_changed,
             facts.CommClosed: self._comm_closed,
         }
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on with a record that was written before."""
+        for number, execution in self.record.executions.items():
+            if execution.state == "queued":  # it waited in kmux, and is gone with that
+                execution.state, execution.end = "complete", "lost"
+            elif execution.state == "executing":
+                self._numbers[execution.msg_id] = number
+                self._adopted[number] = execution
+            for place, output in enumerate(execution.outputs.items):
+                if isinstance(output, Display) and output.display_id is not None:
+                    self._show(output.display_id, number, place)
+        for comm in self.record.comms.values():
+            if comm.closed is None and comm.fields is not None:
+                self._watch_hook(comm, comm.fields)
 
     def take(self, fact: facts.Fact) -> None:
         """Take in one fact."""
@@ -106,6 +126,8 @@ class Folding:
             record.clients = present.clients
             record.queue = present.queue
             self.changed_session = True
+        if present.execution_state == "idle" and not self._found:
+            self._end_adopted()
         for comm_id, holders in (present.holders or {}).items():
             comm = self.record.comms.get(comm_id)
             if comm is not None and comm.holders != holders:
@@ -141,13 +163,24 @@ class Folding:
 
     def _kernel_began(self, fact: facts.KernelBegan) -> None:
         kernel = self.record.kernel
+        self._found = fact.found and kernel.number > 0 and kernel.ended is None
+        if not self._found:
+            self._begin_kernel(fact.at)
+
+    def _begin_kernel(self, at: float) -> None:
+        kernel = self.record.kernel
         kernel.number += 1
-        kernel.began, kernel.ended = fact.at, None
+        kernel.began, kernel.ended = at, None
         self.changed_session = True
-        self._close_all(fact.at)
+        self._close_all(at)
 
     def _kernel_told(self, fact: facts.KernelTold) -> None:
         kernel = self.record.kernel
+        if self._found and kernel.session != fact.session:
+            self._begin_kernel(fact.at)
+        elif self._found and self.record.left is not None:
+            self.record.missed.append((self.record.left, fact.at))
+        self._found = False
         kernel.session = fact.session
         kernel.info = json_value(fact.content, self._limit)
         try:
@@ -163,6 +196,7 @@ class Folding:
 
     def _close_all(self, at: float) -> None:
         self._hooks.clear()
+        self._end_adopted("lost")
         self._numbers.clear()
         for comm in self.record.comms.values():
             self._close(comm, at)
@@ -225,6 +259,15 @@ class Folding:
             number = next(n for n, e in self.record.executions.items() if e is execution)
         self.changed_executions[number] = execution
 
+    def _end_adopted(self, end: str | None = None) -> None:
+        for number, execution in self._adopted.items():
+            if execution.state != "complete":
+                last = execution.outputs.items[-1] if execution.outputs.items else None
+                how = end or ("error" if isinstance(last, shown.Error) else "ok")
+                self._change(execution, state="complete", end=how)
+                self.changed_executions[number] = execution
+        self._adopted.clear()
+
     # Outputs
 
     def _published(self, fact: facts.Published) -> None:
@@ -284,6 +327,7 @@ class Folding:
                     kernel=self.record.kernel.number,
                 )
             )
+            self._adopted[self._numbers[execution.msg_id]] = execution
         self._change(execution, execution_count=count)
 
     def _show(self, display_id: str, number: int, place: int) -> None:

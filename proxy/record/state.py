@@ -174,5 +174,7 @@ class SessionRecord:
     let_go: LetGo = field(default_factory=LetGo)
     missed: list[tuple[float, float]] = field(default_factory=list)
     """Times between which nobody listened to the kernel: what it printed is missing."""
+    left: float | None = None
+    """When it was written last by a kmux that ended; not written itself."""
     not_durable_since: float | None = None
     """Since when the disk takes nothing."""
