@@ -170,7 +170,7 @@ class Folding:
     def _begin_kernel(self, at: float) -> None:
         kernel = self.record.kernel
         kernel.number += 1
-        kernel.began, kernel.ended = at, None
+        kernel.began, kernel.ended, kernel.execution_count = at, None, None
         self.changed_session = True
         self._close_all(at)
 
@@ -329,6 +329,8 @@ class Folding:
             )
             self._adopted[self._numbers[execution.msg_id]] = execution
         self._change(execution, execution_count=count)
+        self.record.kernel.execution_count = count
+        self.changed_session = True
 
     def _show(self, display_id: str, number: int, place: int) -> None:
         self._displays.setdefault(display_id, []).append((number, place))
@@ -376,20 +378,29 @@ class Folding:
         if "outputs" in fields:  # as a frontend sees it
             self._captured.pop(comm.comm_id, None)
             self._shown_anew.discard(comm.comm_id)
-        if "msg_id" not in fields or not _is_output_widget(comm):
-            return
-        for msg_id in [m for m, hooks in self._hooks.items() if comm.comm_id in hooks]:
-            self._hooks[msg_id].remove(comm.comm_id)
+        if "msg_id" in fields and _is_output_widget(comm):
+            self._take_off(comm.comm_id)
+            msg_id = _as_text(fields["msg_id"])
+            if msg_id:
+                self._hooks.setdefault(msg_id, []).append(comm.comm_id)
+
+    def _take_off(self, comm_id: str) -> None:
+        for msg_id in [m for m, hooks in self._hooks.items() if comm_id in hooks]:
+            self._hooks[msg_id].remove(comm_id)
             if not self._hooks[msg_id]:
                 del self._hooks[msg_id]
-        msg_id = _as_text(fields["msg_id"])
-        if msg_id:
-            self._hooks.setdefault(msg_id, []).append(comm.comm_id)
+
+    def _unhook(self, comm_id: str) -> None:
+        """A comm is no Output widget any more, or begins to be another one."""
+        self._take_off(comm_id)
+        self._captured.pop(comm_id, None)
+        self._shown_anew.discard(comm_id)
 
     # Comms
 
     def _comm_opened(self, fact: facts.CommOpened) -> None:
         message, fields = fact.message, fact.fields
+        self._unhook(fact.comm_id)
         before = self.record.comms.get(fact.comm_id)
         comm = Comm(
             comm_id=fact.comm_id,
@@ -451,8 +462,7 @@ class Folding:
             comm.holders = ()
             comm.changed_fields |= {"closed", "holders"}
             self.changed_comms[comm.comm_id] = comm
-            self._captured.pop(comm.comm_id, None)
-            self._shown_anew.discard(comm.comm_id)
+            self._unhook(comm.comm_id)
 
 
 def _cell_id(message: Message) -> str | None:

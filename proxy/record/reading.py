@@ -81,6 +81,7 @@ def _record(tree: dict[str, Any], fetch: Fetch) -> SessionRecord:
             number=session["kernel"],
             session=session["kernel_session"],
             info=None if info is None else _json(info),
+            execution_count=session["execution_count"],
             began=time_of(session["kernel_began"]),
             ended=session["kernel_ended"],
         ),

@@ -140,6 +140,8 @@ class Kernel:
     session: str = ""
     info: Json | Large | None = None
     """The content of its kernel_info_reply."""
+    execution_count: int | None = None
+    """Of the last cell that it ran."""
     began: float | None = None
     ended: str | None = None
     """Why it is gone."""

@@ -180,7 +180,7 @@ def session_tree(record: SessionRecord) -> dict[str, Tree]:
         "environment_source": record.environment_source,
         "started": time_text(record.started),
         "status": record.execution_state,
-        "execution_count": execution_count(record),
+        "execution_count": kernel.execution_count,
         "kernel": kernel.number,
         "kernel_session": kernel.session,
         "kernel_info": None if kernel.info is None else json_tree(kernel.info),
@@ -188,14 +188,6 @@ def session_tree(record: SessionRecord) -> dict[str, Tree]:
         "kernel_ended": kernel.ended,
         "not_durable_since": time_text(record.not_durable_since),
     }
-
-
-def execution_count(record: SessionRecord) -> int | None:
-    """The count of the last cell that the present kernel ran."""
-    for execution in reversed(record.executions.values()):
-        if execution.kernel == record.kernel.number and execution.execution_count is not None:
-            return execution.execution_count
-    return None
 
 
 def clients_tree(record: SessionRecord) -> dict[str, Tree]:
