@@ -18,6 +18,7 @@ it is not durable, what should be a blob is kept for a while, and all of it is t
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -31,7 +32,6 @@ from proxy.logs import log
 from proxy.record import outputs as shown
 from proxy.record.addresses import new_document_id, url_of
 from proxy.record.archive import Page, RetentionPolicy, blobs_in, next_page, overdue
-from proxy.record.blobs import BlobStore
 from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
@@ -79,24 +79,21 @@ class Recorder:
         self,
         record: SessionRecord,
         files: RecordFiles,
-        blobs: BlobStore,
-        present: Callable[[], Present],
         *,
         root_id: str | None = None,
-        epoch: int = 0,
         pages: Sequence[Page] = (),
         policy: RetentionPolicy | None = None,
-        audience: Audience | None = None,
     ) -> None:
         self.record = record
         self.root_id = root_id or new_document_id()
-        self.epoch = epoch
         self.document_id = ""
+        self.present: Callable[[], Present] | None = None
+        """Says what the session is now."""
         self._files = files
-        self._blobs = blobs
-        self._present = present
+        self._blobs = files.blobs
         self._policy = policy or RetentionPolicy()
-        self._audience = audience
+        self.audience: Audience | None = None
+        """Who is told of documents and changes."""
         self._folding = Folding(record)
         self._facts: deque[Fact] = deque()
         self._pages = list(pages)
@@ -120,6 +117,15 @@ class Recorder:
     def url(self) -> str:
         """Where peers find it."""
         return url_of(self.root_id)
+
+    def fetch(self, large: Large) -> bytes:
+        """Return a large value's bytes. Raises :class:`StoreError` where they are lost."""
+        if large.part is not None:
+            return bytes(large.part)
+        homeless = self._homeless.get(large.sha256)
+        if homeless is not None and homeless.part is not None:
+            return bytes(homeless.part)
+        return self._blobs.get(large.sha256)
 
     # What comes in
 
@@ -177,15 +183,16 @@ class Recorder:
                 self._folding.take(fact)
                 self._must_begin |= isinstance(fact, KernelBegan)
             await trio.lowlevel.checkpoint()
-        self._folding.be(self._present())
+        if self.present is not None:
+            self._folding.be(self.present())
 
     # The document
 
     async def _write(self, projection: Projection) -> None:
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
-        if self._audience is not None:
-            self._audience.changed(self.document_id)
+        if self.audience is not None:
+            self.audience.changed(self.document_id)
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:
@@ -212,24 +219,23 @@ class Recorder:
         projection.is_made()
         self._projection = projection
         self._must_begin = False
-        self.epoch += 1
         self.document_id = new_document_id()
-        self._write_root()
         await self._save()
-        if self._audience is not None:
-            self._audience.show(self.document_id, projection.document)
-            self._audience.show(self.root_id, self._root)
-            self._audience.changed(self.root_id)
+        if self.audience is not None:
+            self.audience.show(self.document_id, projection.document)
+            self.audience.show(self.root_id, self._root)
+            self.audience.changed(self.root_id)
             if before:
-                self._audience.hide(before)
-        log().debug("record.epoch_began", epoch=self.epoch)
+                self.audience.hide(before)
+        log().debug("record.epoch_began", epoch=self._files.epoch)
         await self._collect()
 
-    def _write_root(self) -> None:
+    def _write_root(self, epoch: int) -> None:
         wanted = {
             "schema": ROOT_SCHEMA,
             "name": self.record.name,
-            "epoch": self.epoch,
+            "url": self.url,
+            "epoch": epoch,
             "document": url_of(self.document_id),
         }
         try:
@@ -238,7 +244,7 @@ class Recorder:
                     writer.put(ROOT, key, value)
         except DocumentBroken:
             self._root = Document()
-            self._write_root()
+            self._write_root(epoch)
 
     async def _archive(self) -> None:
         """Move what is long over into the archive, and let go of what is past its bound."""
@@ -285,7 +291,7 @@ class Recorder:
             try:
                 value.sha256 = self._blobs.put(value.part, value.media_type)
             except StoreError as error:
-                value.sha256 = BlobStore.name_of(value.part)
+                value.sha256 = hashlib.sha256(value.part).hexdigest()
                 self._refused(error)
                 self._keep(value)
             else:
@@ -318,12 +324,12 @@ class Recorder:
     async def _save(self) -> None:
         """Have the whole document on the disk, and what it needs."""
         assert self._projection is not None
-        document = self._projection.document
+        document, epoch = self._projection.document, self._files.next_epoch
+        self._write_root(epoch)
         heads, snapshot, root = document.heads, document.save(), self._root.save()
-        await self._store([])
         if self._homeless:
             await trio.to_thread.run_sync(self._store_here, [], limiter=self._thread)
-        if await self._on_disk(self._files.begin_epoch, self.epoch, snapshot, root):
+        if await self._on_disk(self._files.begin_epoch, epoch, snapshot, root):
             self._saved = heads
             if not self._homeless:
                 self._broken_at = None
@@ -366,7 +372,7 @@ class Recorder:
             for sha256 in pages:
                 tree = msgspec.json.decode(self._blobs.get(sha256))
                 named |= {sha256, *(name for name, _ in blobs_in(tree))}
-            self._blobs.collect(named)
+            self._files.collect(named)
 
         await self._on_disk(collect)
 
