@@ -11,11 +11,11 @@ import shutil
 import time
 from pathlib import Path
 
-from proxy.errors import StoreError
+from proxy.errors import ClientProtocolError, StoreError
 from proxy.logs import log
-from proxy.record.addresses import id_of
+from proxy.record.addresses import DocumentId, document_id_in
 from proxy.record.archive import Page
-from proxy.record.document import Tree
+from proxy.record.document import Document
 from proxy.record.files import RecordFiles
 from proxy.record.reading import read_record
 from proxy.record.recorder import Recorder
@@ -55,7 +55,6 @@ def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
         return _new(name, kernel_name, files)
     try:
         record, pages = read_record(loaded.document.read(), files.blobs.get)
-        root: dict[str, Tree] = loaded.root.read() if loaded.root is not None else {}
     except StoreError as error:
         files.close()
         kept = directory.with_name(f"{name}.unread-{int(time.time())}")
@@ -65,7 +64,7 @@ def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
         files.load()
         return _new(name, kernel_name, files)
     record.left = max(logs, default=None)
-    return Recorder(record, files, root_id=_root_id(root), pages=pages)
+    return Recorder(record, files, root=_root(loaded.root), pages=pages)
 
 
 def _new(name: str, kernel_name: str, files: RecordFiles) -> Recorder:
@@ -73,10 +72,12 @@ def _new(name: str, kernel_name: str, files: RecordFiles) -> Recorder:
     return Recorder(SessionRecord(name, kernel_name, started=time.time()), files, pages=pages)
 
 
-def _root_id(root: dict[str, Tree]) -> str | None:
-    url = root.get("url")
-    with contextlib.suppress(ValueError):
-        return id_of(url) if isinstance(url, str) else None
+def _root(document: Document | None) -> tuple[DocumentId, Document] | None:
+    if document is None:
+        return None
+    with contextlib.suppress(StoreError, ClientProtocolError):
+        url = document.read().get("url")
+        return (document_id_in(url), document) if isinstance(url, str) else None
     return None
 
 

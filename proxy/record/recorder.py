@@ -30,7 +30,7 @@ import trio
 from proxy.errors import StoreError
 from proxy.logs import log
 from proxy.record import outputs as shown
-from proxy.record.addresses import new_document_id, url_of
+from proxy.record.addresses import DocumentId, new_document_id, url_of
 from proxy.record.archive import Page, RetentionPolicy, blobs_in, next_page, overdue
 from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
@@ -62,13 +62,13 @@ MERGED_BYTES = 1024 * 1024
 class Audience(Protocol):
     """Who follows the documents."""
 
-    def show(self, document_id: str, document: Document) -> None:
-        """This document can be followed, under this id; it may take another one's place."""
+    def add(self, document_id: DocumentId, document: Document) -> None:
+        """This document can be followed."""
 
-    def changed(self, document_id: str) -> None:
+    def changed(self, document_id: DocumentId) -> None:
         """This document was written to."""
 
-    def hide(self, document_id: str) -> None:
+    def retire(self, document_id: DocumentId) -> None:
         """Another one has taken this one's place."""
 
 
@@ -80,13 +80,14 @@ class Recorder:
         record: SessionRecord,
         files: RecordFiles,
         *,
-        root_id: str | None = None,
+        root: tuple[DocumentId, Document] | None = None,
         pages: Sequence[Page] = (),
         policy: RetentionPolicy | None = None,
     ) -> None:
         self.record = record
-        self.root_id = root_id or new_document_id()
-        self.document_id = ""
+        self.root_id, self._root = root or (new_document_id(), Document())
+        """Its history goes on as long as its id: who has the old one would mix them up."""
+        self.document_id: DocumentId | None = None
         self.present: Callable[[], Present] | None = None
         """Says what the session is now."""
         self._files = files
@@ -97,7 +98,6 @@ class Recorder:
         self._folding = Folding(record)
         self._facts: deque[Fact] = deque()
         self._pages = list(pages)
-        self._root = Document()
         self._projection: Projection | None = None
         self._saved: list[bytes] = []
         """The heads of the document as far as the disk has it."""
@@ -191,7 +191,7 @@ class Recorder:
     async def _write(self, projection: Projection) -> None:
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
-        if self.audience is not None:
+        if self.audience is not None and self.document_id is not None:
             self.audience.changed(self.document_id)
 
     @staticmethod
@@ -222,16 +222,18 @@ class Recorder:
         self.document_id = new_document_id()
         await self._save()
         if self.audience is not None:
-            self.audience.show(self.document_id, projection.document)
-            self.audience.show(self.root_id, self._root)
-            self.audience.changed(self.root_id)
-            if before:
-                self.audience.hide(before)
+            self.audience.add(self.document_id, projection.document)
+            if before is None:
+                self.audience.add(self.root_id, self._root)
+            else:
+                self.audience.changed(self.root_id)
+                self.audience.retire(before)
         log().debug("record.epoch_began", epoch=self._files.epoch)
         await self._collect()
 
     def _write_root(self, epoch: int) -> None:
-        wanted = {
+        assert self.document_id is not None
+        wanted: dict[str, str | int] = {
             "schema": ROOT_SCHEMA,
             "name": self.record.name,
             "url": self.url,
@@ -243,8 +245,12 @@ class Recorder:
                 for key, value in wanted.items():
                     writer.put(ROOT, key, value)
         except DocumentBroken:
-            self._root = Document()
+            if self.audience is not None:
+                self.audience.retire(self.root_id)
+            self.root_id, self._root = new_document_id(), Document()
             self._write_root(epoch)
+            if self.audience is not None:
+                self.audience.add(self.root_id, self._root)
 
     async def _archive(self) -> None:
         """Move what is long over into the archive, and let go of what is past its bound."""
