@@ -20,7 +20,7 @@ import msgspec
 from proxy.message import JSON_ERRORS, ClientId, Message, MsgId
 from proxy.record import outputs as shown
 from proxy.record.notebook import as_notebook_outputs
-from proxy.record.state import Comm, Display, Execution, Outputs, SessionRecord, Stream
+from proxy.record.state import Comm, Display, Error, Execution, Outputs, SessionRecord, Stream
 from proxy.record.values import BINARY, INLINE_BYTES, Large, json_value, text_value
 from proxy.session import facts
 from proxy.session.comms import Field, Fields
@@ -263,7 +263,7 @@ class Folding:
         for number, execution in self._adopted.items():
             if execution.state != "complete":
                 last = execution.outputs.items[-1] if execution.outputs.items else None
-                how = end or ("error" if isinstance(last, shown.Error) else "ok")
+                how = end or ("error" if isinstance(last, Error) else "ok")
                 self._change(execution, state="complete", end=how)
                 self.changed_executions[number] = execution
         self._adopted.clear()

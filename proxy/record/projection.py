@@ -24,6 +24,19 @@ class _ExecutionIds:
         """The lists of the chunks of what was printed."""
 
 
+def forget(record: SessionRecord) -> None:
+    """No document has anything of it."""
+    for execution in record.executions.values():
+        execution.outputs.written = 0
+        execution.outputs.stale.clear()
+        execution.outputs.cleared = False
+        for output in execution.outputs.items:
+            if isinstance(output, Stream):
+                output.chunks_written = 0
+    for comm in record.comms.values():
+        comm.is_written = False
+
+
 class Projection:
     """One document, made anew from a record, and then kept up to it."""
 
@@ -48,15 +61,7 @@ class Projection:
             for page in archive:
                 writer.append_tree(archived, page_tree(page))
             self._write_session(writer)
-        for execution in record.executions.values():
-            execution.outputs.written = 0
-            execution.outputs.stale.clear()
-            execution.outputs.cleared = False
-            for output in execution.outputs.items:
-                if isinstance(output, Stream):
-                    output.chunks_written = 0
-        for comm in record.comms.values():
-            comm.is_written = False
+        forget(record)
 
     def is_made(self) -> None:
         """All of the record is in it: what comes from now on is change."""

@@ -35,7 +35,7 @@ from proxy.record.archive import Page, RetentionPolicy, blobs_in, next_page, ove
 from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
-from proxy.record.projection import Projection
+from proxy.record.projection import Projection, forget
 from proxy.record.state import SessionRecord, Stream
 from proxy.record.trees import ROOT_SCHEMA
 from proxy.record.values import Large
@@ -212,6 +212,7 @@ class Recorder:
         self._folding.changed_executions = dict(record.executions)
         self._folding.changed_comms = dict(record.comms)
         self._folding.changed_session = True
+        forget(record)
         await self._store(self._folding.settle())
         projection = Projection(record, self._pages)
         while projection.write(self._folding):
