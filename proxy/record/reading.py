@@ -77,6 +77,10 @@ def _record(tree: dict[str, Any], fetch: Fetch) -> SessionRecord:
         environment_source=session["environment_source"],
         started=time_of(session["started"]) or 0.0,
         execution_state=session["status"],
+        clients={
+            _client(text): time_of(client["since"]) or 0.0
+            for text, client in tree["clients"].items()
+        },
         kernel=Kernel(
             number=session["kernel"],
             session=session["kernel_session"],

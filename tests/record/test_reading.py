@@ -27,6 +27,7 @@ def comparable(record: SessionRecord) -> Any:
         "comms": {comm_id: trees.comm_tree(comm) for comm_id, comm in record.comms.items()},
         "fields": {comm_id: _fields(comm.fields) for comm_id, comm in record.comms.items()},
         "session": trees.session_tree(record),
+        "clients": trees.clients_tree(record),
         "rest": (record.queue, dataclasses.asdict(record.let_go), record.missed),
     }
     return f.as_json(tree)
