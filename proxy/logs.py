@@ -34,6 +34,7 @@ EVENTS = frozenset(
         "message.undeliverable",
         "message.unroutable",
         "queue.dropped",
+        "record.damaged",
         "session.ended",
         "session.started",
         "stdin.answer_ignored",
