@@ -402,14 +402,15 @@ class Folding:
         message, fields = fact.message, fact.fields
         self._unhook(fact.comm_id)
         before = self.record.comms.get(fact.comm_id)
+        again = before if before is not None and before.closed is None else None
         comm = Comm(
             comm_id=fact.comm_id,
             number=before.number if before is not None else self._next_comm,
             target_name=fact.target_name,
             content=json_value(bytes(message.raw_content), self._limit),
             metadata=json_value(bytes(message.raw_metadata), self._limit),
-            opener=fact.opener,
-            opened=fact.at,
+            opener=fact.opener if again is None else again.opener,
+            opened=fact.at if again is None else again.opened,
             kernel=self.record.kernel.number,
             fields=dict(fields) if fields is not None else None,
         )

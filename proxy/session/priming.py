@@ -12,7 +12,8 @@ then still answers comm_info on control, and the rest on a subshell.
 Frontends' comm messages wait until it is done. What the kernel publishes for these questions is
 for kmux alone. A step that is not answered within ``STEP_SECONDS`` is given up, and what is known
 by then is the ledger: of a kernel that is busy and has no subshells it is what comm_info says,
-and each model's state follows when it is idle.
+and each model's state follows when it is idle. What is remembered from before kmux was started
+(:class:`events.Restored`) holds until then, and nobody waits for such a kernel.
 
 Everything that changes this state is in this file.
 """
@@ -189,7 +190,11 @@ class Priming:
     def _ask_for_states(self, at: float) -> list[Command]:
         if not self._missing:
             return self._done(at)
-        if self._busy and self._kernel_info.has_subshells:
+        if self._busy and not self._kernel_info.has_subshells:
+            if self._remembered.issuperset(self._missing):
+                return [*self._done(at), *self._ask_each_one(at)]
+            return self._ask_all(at)
+        if self._busy:
             self.step = Step.SUBSHELL
             ask = self._asker.ask(Channel.CONTROL, "create_subshell_request", {}, at)
             return [ask, self._timer()]
@@ -226,15 +231,17 @@ class Priming:
             return []
         self._open(CommMessage(content.comm_id, WIDGET_TARGET, fields=content.fields), at)
         self._missing.remove(content.comm_id)
-        return [] if self._missing else self._done(at)
+        return [] if self._missing or self.step is Step.DONE else self._done(at)
 
     def _ask_each(self, at: float) -> list[Command]:
         self._missing = [comm_id for comm_id in self._missing if comm_id in self._comms.comms]
         if not self._missing:
             return self._done(at)
         self.step = Step.EACH
-        asked = [self._ask("comm_msg", _about(i, "request_state"), at) for i in self._missing]
-        return [*asked, self._timer()]
+        return [*self._ask_each_one(at), self._timer()]
+
+    def _ask_each_one(self, at: float) -> list[Command]:
+        return [self._ask("comm_msg", _about(i, "request_state"), at) for i in self._missing]
 
     def timer_fired(self, at: float) -> list[Command]:
         """A step was not answered in time, if it is still the same."""

@@ -13,12 +13,12 @@ import trio
 import trio.lowlevel
 import trio.testing
 from proxy.record.addresses import DocumentId
-from proxy.record.files import RecordFiles
 
 from proxy.errors import StoreError
 from proxy.record import archive
 from proxy.record import recorder as module
 from proxy.record.document import Document, DocumentBroken
+from proxy.record.files import RecordFiles
 from proxy.record.loading import load
 from proxy.record.recorder import INTERVAL_SECONDS, RETRY_SECONDS, Recorder
 from proxy.record.state import SessionRecord, Stream
