@@ -86,9 +86,10 @@ def _differs(run: Run, seed: int, number: int, verdict: Verdict, *, whole: bool)
         run.as_before.update(verdict.kinds)
         return
     finding: Finding = investigate(write(seed, number), verdict)
-    run.findings.append(finding)
-    report.show(finding, whole=whole)
-    print(f"  in full: {report.keep(finding, seed)}", flush=True)
+    path = report.keep(finding, seed)
+    if run.add(finding) or whole:
+        report.show(finding, whole=whole)
+        print(f"  in full: {path}", flush=True)
 
 
 if __name__ == "__main__":
