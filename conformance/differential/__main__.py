@@ -81,8 +81,7 @@ def converse(
 
 
 def _differs(run: Run, seed: int, number: int, verdict: Verdict, *, whole: bool) -> None:
-    known = {kind for finding in run.findings for kind in finding.verdict.kinds}
-    if verdict.kinds <= known:
+    if verdict.kinds <= run.known:
         run.as_before.update(verdict.kinds)
         return
     finding: Finding = investigate(write(seed, number), verdict)

@@ -52,6 +52,12 @@ class Run:
         self.slowest = max(self.slowest, seconds)
 
     @property
+    def known(self) -> frozenset[str]:
+        """In what conversations differed through kmux. What flips directly may yet be its doing."""
+        found = (f.verdict.kinds for f in self.findings if f.outcome != "flips directly")
+        return frozenset().union(*found)
+
+    @property
     def equal(self) -> bool:
         return all(finding.outcome == "flips directly" for finding in self.findings)
 

@@ -181,3 +181,12 @@ def test_chance_excuses_nothing_else(found: Finding) -> None:
 def test_a_conversation_that_differs_by_chance_is_looked_at() -> None:
     differences = finding("came once", DROPPED).verdict.differences
     assert excuse(differences, TALK) == (differences, Counter(), False)
+
+
+def test_what_flips_directly_hides_nothing() -> None:
+    run = Run()
+    assert run.add(finding("flips directly", DROPPED))
+    assert run.equal
+    assert not run.known
+    assert run.add(finding("differs", DROPPED))
+    assert run.known == {DROPPED}
