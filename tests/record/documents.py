@@ -42,6 +42,9 @@ class Growing:
         """Where in the log the changes end; the first is none."""
         return [0, *accumulate(map(len, self.changes))]
 
+    def end_of_the_change_at(self, start: int) -> int:
+        return self.ends[self.ends.index(start) + 1]
+
     def state_at(self, length: int) -> dict[str, Tree]:
         """What was in it when the log was that long."""
         return self.states[sum(end <= length for end in self.ends) - 1]
