@@ -12,11 +12,11 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
-from proxy.record.addresses import DocumentId
 
 from proxy.errors import StoreError
 from proxy.record import archive
 from proxy.record import recorder as module
+from proxy.record.addresses import DocumentId
 from proxy.record.document import Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.loading import load
