@@ -7,8 +7,8 @@ The package is a thin layer over Rust, and its landmines end the process (0.2.0.
 * reading a Counter, which any peer can write, panics.
 
 So values are checked by their exact type before they get there, a transaction is a ``with`` block
-without a checkpoint in it, what a peer writes never gets in (``sync.py``), and a document that
-panicked is never dropped nor touched again: its owner makes another one
+without a checkpoint in it, nothing that a peer sends gets in (``sync_messages.py``), and a document
+that panicked is never dropped nor touched again: its owner makes another one
 (:class:`DocumentBroken`).
 
 History never shrinks: an overwritten value costs its bytes for as long as the document lives.
@@ -19,7 +19,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 from automerge import core
 
@@ -49,6 +49,14 @@ _TYPES: dict[type, Any] = {
 def _never_drop(broken: object) -> None:
     """Keep something alive past the end of the interpreter."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(broken))
+
+
+class Change(NamedTuple):
+    """What one transaction wrote, for those who have a copy."""
+
+    hash: bytes
+    data: bytes
+    """Not compressed."""
 
 
 class DocumentBroken(StoreError):
@@ -104,6 +112,15 @@ class Document:
         with self._guarded():
             return b"".join(change.bytes for change in self._doc.get_changes(heads))
 
+    def changes_after(self, heads: list[bytes]) -> list[Change]:
+        """Return the changes that came after these heads of before, in order.
+
+        It takes 8 µs, and 3 µs for each of them, however long the history is.
+        """
+        with self._guarded():
+            changes = self._doc.get_changes(heads)
+            return [Change(change.hash, change.raw_bytes) for change in changes]
+
     @contextmanager
     def write(self) -> Iterator[Writer]:
         """Write in one transaction. There must be no checkpoint in the block.
@@ -143,30 +160,6 @@ class Document:
             return scalar
         return self._read(obj, value, depth + 1)
 
-    # Sync
-
-    def new_peer(self) -> Peer:
-        """Begin to be in sync with somebody who has none of it, or an unknown part."""
-        return Peer(core.SyncState())
-
-    def message_for(self, peer: Peer) -> bytes | None:
-        """Return what to send to a peer now, or None where there is nothing to say."""
-        with self._guarded():
-            message = self._doc.generate_sync_message(peer.state)
-            return None if message is None else bytes(message.encode())
-
-    def heard_from(self, peer: Peer, data: bytes) -> None:
-        """Take a peer's message. It must be free of changes (``sync.py``).
-
-        Raises :class:`StoreError` where it is none.
-        """
-        try:
-            message = core.Message.decode(data)
-        except Exception as error:
-            raise StoreError(f"no sync message: {error}") from None
-        with self._guarded():
-            self._doc.receive_sync_message(peer.state, message)
-
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         if self._doc is None:
@@ -181,15 +174,6 @@ class Document:
                 _never_drop(broken)
             self._doc = self._transaction = None
             raise DocumentBroken(f"automerge panicked: {error}") from None
-
-
-class Peer:
-    """What is known of a peer's copy. Made by :meth:`Document.new_peer`."""
-
-    __slots__ = ("state",)
-
-    def __init__(self, state: Any) -> None:
-        self.state = state
 
 
 class Writer:
