@@ -113,22 +113,6 @@ def test_a_document_deeper_than_ours_is_refused() -> None:
         document.read()
 
 
-def test_two_documents_become_one_by_messages() -> None:
-    ours, theirs = Document(), Document()
-    with ours.write() as writer:
-        writer.put_tree(ROOT, "a", {"b": [1, "2"]})
-    to_them, to_us = ours.new_peer(), theirs.new_peer()
-    for _ in range(10):
-        if (message := ours.message_for(to_them)) is not None:
-            theirs.heard_from(to_us, message)
-        if (message := theirs.message_for(to_us)) is not None:
-            ours.heard_from(to_them, message)
-    assert theirs.read() == ours.read()
-    assert ours.message_for(to_them) is None, "nothing is left to say"
-    with pytest.raises(StoreError, match="no sync message"):
-        ours.heard_from(to_them, b"nonsense")
-
-
 def test_a_panic_breaks_the_document_and_nothing_else() -> None:
     """In a process of its own: what panicked must never be dropped, not even at its end."""
     script = """
