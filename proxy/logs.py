@@ -42,10 +42,12 @@ EVENTS = frozenset(
         "record.not_merged",
         "record.not_resumed",
         "record.refused",
+        "record.unreadable",
         "session.ended",
         "session.started",
         "stdin.answer_ignored",
         "stdin.asker_gone",
+        "web.rejected",
     }
 )
 """Every event that kmux logs: ``noun.verb``. A test compares it with the source."""

@@ -27,7 +27,7 @@ from proxy.daemon import registration as registrations
 from proxy.daemon.answering import Answering, visible
 from proxy.daemon.registry import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
-from proxy.errors import KmuxError
+from proxy.errors import ConfigError, KmuxError
 from proxy.kernels import specs
 from proxy.kernels.asyncio_thread import open_asyncio_thread
 from proxy.kernels.found import FoundKernel
@@ -38,7 +38,10 @@ from proxy.kernels.supervisor import Supervisor
 from proxy.logs import log
 from proxy.message import Channel, ClientId, comes_back
 from proxy.record.opening import open_record, restored
+from proxy.record.place import Place, remember, remembered
 from proxy.record.recorder import Recorder
+from proxy.record.sync import SyncServer
+from proxy.record_server import RecordServer
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
@@ -152,6 +155,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 return Supervisor(context, sockets, asyncio_thread, launch, sink)
 
             recorder = _recorder(options, name, kernel_name, display)
+            record_server = None
             session = Session(secrets.token_hex(8), policy, records=recorder is not None)
             recorded = recorder.take if recorder is not None else None
             runner = Runner(session, sockets, kernel, changed=changed, recorded=recorded)
@@ -160,6 +164,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 if (known := restored(recorder, time.time())) is not None:
                     runner.dispatch(known)
                 sockets.after_turn.append(recorder.wake)
+                record_server = await _serve_record(recorder, nursery)
                 nursery.start_soon(recorder.run)
             endpoint = ZmqEndpoint(
                 context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
@@ -184,6 +189,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 language=language,
                 file=file,
                 recorder=recorder,
+                record_url=record_server.sync_url if record_server is not None else None,
             )
             nursery.start_soon(sockets.run)
             nursery.start_soon(memory.give_back)
@@ -218,6 +224,21 @@ def _recorder(options: Options, name: str, kernel: str, display: Display) -> Rec
         log().warning("record.refused", why=str(error))
         display.not_recorded(str(error))
         return None
+
+
+async def _serve_record(recorder: Recorder, nursery: trio.Nursery) -> RecordServer:
+    """Let others follow the record: where they did before, if there is a before."""
+    sync = SyncServer(f"kmux-{recorder.root_id}")
+    recorder.audience = sync
+    place = remembered(recorder.directory)
+    server = RecordServer(sync, recorder.blobs, token=place.token, port=place.port)
+    try:
+        await nursery.start(server.serve)
+    except ConfigError:  # somebody else has it by now
+        server = RecordServer(sync, recorder.blobs, token=place.token)
+        await nursery.start(server.serve)
+    remember(recorder.directory, Place(server.front.port, place.token))
+    return server
 
 
 def _name_of(found: connection.ConnectionInfo) -> str:

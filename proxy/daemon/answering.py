@@ -28,6 +28,7 @@ class Answering:
         language: str,
         file: Path,
         recorder: Recorder | None = None,
+        record_url: str | None = None,
     ) -> None:
         self._runner = runner
         self._name = name
@@ -35,6 +36,7 @@ class Answering:
         self._language = language
         self._file = file
         self._recorder = recorder
+        self._record_url = record_url
 
     async def answer(self, question: Question) -> Answer:
         """Answer one question."""
@@ -56,6 +58,8 @@ class Answering:
             clients=len(visible(self._runner)),
             pid=self._runner.kernel.pid,
             connection_file=str(self._file),
+            document=self._recorder.url if self._recorder is not None else None,
+            record_url=self._record_url,
         )
 
     async def _flush(self) -> bool:

@@ -43,6 +43,10 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     pid: int | None
     connection_file: str
+    document: str | None = None
+    """The automerge-repo URL of the record's root document, where it is recorded."""
+    record_url: str | None = None
+    """Where that is found: a WebSocket URL, with the token."""
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -90,8 +91,8 @@ class Recorder:
         self.document_id: DocumentId | None = None
         self.present: Callable[[], Present] | None = None
         """Says what the session is now."""
+        self.blobs = files.blobs
         self._files = files
-        self._blobs = files.blobs
         self._policy = policy or RetentionPolicy()
         self.audience: Audience | None = None
         """Who is told of documents and changes."""
@@ -114,6 +115,11 @@ class Recorder:
         self._thread = trio.CapacityLimiter(1)
 
     @property
+    def directory(self) -> Path:
+        """Where it is on the disk."""
+        return self._files.directory
+
+    @property
     def url(self) -> str:
         """Where peers find it."""
         return url_of(self.root_id)
@@ -125,7 +131,7 @@ class Recorder:
         homeless = self._homeless.get(large.sha256)
         if homeless is not None and homeless.part is not None:
             return bytes(homeless.part)
-        return self._blobs.get(large.sha256)
+        return self.blobs.get(large.sha256)
 
     # What comes in
 
@@ -170,10 +176,13 @@ class Recorder:
             else:
                 try:
                     await self._write(self._projection)
+                    await self._append(self._projection.document)
+                    if self.audience is not None and self.document_id is not None:
+                        # Who follows keeps it: it is on the disk before.
+                        self.audience.changed(self.document_id)
                 except DocumentBroken as error:
                     log().error("record.document_broken", why=str(error))
                     await self._begin_epoch()
-                await self._append()
             await self._sync()
 
     async def _fold(self) -> None:
@@ -191,8 +200,6 @@ class Recorder:
     async def _write(self, projection: Projection) -> None:
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
-        if self.audience is not None and self.document_id is not None:
-            self.audience.changed(self.document_id)
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:
@@ -276,7 +283,7 @@ class Recorder:
 
     async def _merge(self, stream: Stream) -> None:
         def merged() -> list[str | Large]:
-            return shown.merge(stream.chunks, self._blobs.get, MERGED_BYTES)
+            return shown.merge(stream.chunks, self.blobs.get, MERGED_BYTES)
 
         if all(isinstance(c, Large) and c.size >= MERGED_BYTES for c in stream.chunks[:-1]):
             return
@@ -296,7 +303,7 @@ class Recorder:
         for value in (*self._homeless.values(), *values):
             assert value.part is not None
             try:
-                value.sha256 = self._blobs.put(value.part, value.media_type)
+                value.sha256 = self.blobs.put(value.part, value.media_type)
             except StoreError as error:
                 value.sha256 = hashlib.sha256(value.part).hexdigest()
                 self._refused(error)
@@ -314,9 +321,7 @@ class Recorder:
             size -= lost.size
             lost.part = None
 
-    async def _append(self) -> None:
-        assert self._projection is not None
-        document = self._projection.document
+    async def _append(self, document: Document) -> None:
         if self._broken_at is not None:
             if time.time() - self._broken_at >= RETRY_SECONDS:
                 await self._save()
@@ -377,7 +382,7 @@ class Recorder:
         def collect() -> None:
             named = set(live)
             for sha256 in pages:
-                tree = msgspec.json.decode(self._blobs.get(sha256))
+                tree = msgspec.json.decode(self.blobs.get(sha256))
                 named |= {sha256, *(name for name, _ in blobs_in(tree))}
             self._files.collect(named)
 
