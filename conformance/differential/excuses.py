@@ -133,6 +133,14 @@ EXCUSES = (
         spoils=True,
     ),
     Excuse(
+        name="subshell that a comm is left on",
+        reason="kmux keeps a deleted subshell on which an open comm is, and gives it to who asks "
+        "next, under the id that it has",
+        kind=r"control create_subshell_request → \w+: create_subshell_reply\.content\.subshell_id",
+        said=r"(?s)\[(widget|comm) on a subshell\].*\[delete subshell\].*\[create subshell\]",
+        spoils=True,
+    ),
+    Excuse(
         name="parent as it was sent",
         reason="ipykernel writes dates and versions of parent headers anew, kmux does not",
         kind=r"\w+ (kernel_info|comm_info)_request → \w+: \w+\.parent",
