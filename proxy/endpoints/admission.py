@@ -1,0 +1,68 @@
+"""Who may come in over HTTP: who has the token, and does not come through somebody else's page.
+
+Theory. The token is the only right that there is: nothing is remembered of a browser (no cookie),
+so a page of another site has nothing that it could borrow. What stays are two ways to come near,
+and both are closed before the token is looked at:
+
+* a page whose own name is made to lead to this machine (DNS rebinding) reads what it asks for as
+  its own: so the request must name this machine by an address, or as "localhost";
+* a page of another site that got hold of a token, in a link or a log. A browser says where a page
+  came from (``Origin``): it must be this machine too, on whatever port, since that is where
+  JupyterLab is. "null" is what kernels' own HTML has in a sandbox: it is refused. Who is no browser
+  says nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from proxy.endpoints.routes import Request, Response, refusal
+
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_SCHEMES = ("bearer ", "token ")
+"""Of the header Authorization: the standard's, and Jupyter's."""
+
+
+class Admission:
+    """The rules for one address. ``origins`` are pages from elsewhere that may come as well."""
+
+    def __init__(self, token: str, address: str, origins: Iterable[str] = ()) -> None:
+        self._token = token.encode()
+        self._names = LOCAL_NAMES | {address.lower()}
+        self._origins = frozenset(origins)
+
+    def refusal_of(self, request: Request) -> Response | None:
+        """Return why a request is refused; None where it is not."""
+        if _host_in(request.header(b"host") or "") not in self._names:
+            return refusal(403, "this server is not called so; use its address, or localhost")
+        origin = request.header(b"origin")
+        if origin is not None and not self.is_welcome(origin):
+            return refusal(403, "pages of this origin are not allowed here")
+        if not self._knows_the_token(request):
+            return refusal(403, "the token is missing, or is another")
+        return None
+
+    def is_welcome(self, origin: str) -> bool:
+        """Whether a page from there may come."""
+        if origin in self._origins:
+            return True
+        scheme, separator, host = origin.partition("://")
+        return bool(separator) and scheme in ("http", "https") and _host_in(host) in self._names
+
+    def _knows_the_token(self, request: Request) -> bool:
+        given = request.query.get("token")
+        authorization = request.header(b"authorization") or ""
+        for scheme in _SCHEMES:
+            if authorization.lower().startswith(scheme):
+                given = authorization[len(scheme) :].strip()
+        return given is not None and secrets.compare_digest(given.encode(), self._token)
+
+
+def _host_in(host: str) -> str | None:
+    """Return a name or an address without its port. None where it is neither."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None

@@ -1,0 +1,151 @@
+"""Requests, responses, and the table that says who answers what. No application is known here.
+
+A path of the table is made of names, and of places for them: ``/record/blobs/{sha256}``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
+
+import h11
+import msgspec
+
+from proxy.errors import ClientProtocolError
+
+if TYPE_CHECKING:
+    from proxy.endpoints.websocket import WebSocket
+
+WEBSOCKET = "websocket"
+"""The method, in the table, of those who ask for a WebSocket."""
+MAX_PARAMETERS = 100
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of an HTTP request."""
+
+    method: str
+    """GET, POST, … as it came; or :data:`WEBSOCKET`."""
+    path: tuple[str, ...]
+    """The parts of the path, decoded."""
+    query: dict[str, str]
+    """Where a name comes twice, its first value."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Names in lower case."""
+    places: dict[str, str] = {}
+    """What stands in the places of the path."""
+
+    def header(self, name: bytes) -> str | None:
+        """Return the first header of this name."""
+        for each, value in self.headers:
+            if each == name:
+                return value.decode("latin-1")
+        return None
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request is answered with."""
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    """``Content-Length`` is added."""
+    body: bytes = b""
+
+
+def refusal(status: int, why: str, *headers: tuple[str, str]) -> Response:
+    """Answer with an error, in the form in which Jupyter's server does."""
+    body = json.dumps({"message": why}).encode()
+    return Response(
+        status=status,
+        headers=(("Content-Type", "application/json"), *headers),
+        body=body,
+    )
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+WebSocketHandler = Callable[[Request, "WebSocket"], Awaitable[None]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers a method on a path."""
+
+    method: str
+    path: str
+    answer: Handler
+
+
+class WebSocketRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """Who talks on a WebSocket. When it returns, the WebSocket is closed."""
+
+    path: str
+    talk: WebSocketHandler
+    max_message_bytes: int = 1024 * 1024
+    """What a client may send at once; past it, the WebSocket is closed."""
+
+
+def request_of(head: h11.Request) -> Request:
+    """Take a request's head apart. Raises :class:`ClientProtocolError`."""
+    target = head.target.decode("latin-1")
+    if not target.startswith("/"):
+        raise ClientProtocolError("malformed request: its target is no path")
+    path, _, query = target.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise ClientProtocolError("malformed request: it has too many parameters") from None
+    method = head.method.decode("ascii")
+    headers = tuple(head.headers)
+    upgrades = method == "GET" and head.http_version == b"1.1"
+    for name, wanted in ((b"connection", "upgrade"), (b"upgrade", "websocket")):
+        values = ",".join(value.decode("latin-1") for each, value in headers if each == name)
+        upgrades &= wanted in [value.strip() for value in values.lower().split(",")]
+    return Request(
+        method=WEBSOCKET if upgrades else method,
+        path=tuple(unquote(part) for part in path[1:].split("/")),
+        query=dict(reversed(pairs)),
+        headers=headers,
+    )
+
+
+class Routes:
+    """The table."""
+
+    def __init__(self, routes: Sequence[Route | WebSocketRoute]) -> None:
+        self._routes = [(tuple(route.path[1:].split("/")), route) for route in routes]
+
+    def find(self, request: Request) -> tuple[Route | WebSocketRoute, dict[str, str]] | Response:
+        """Return who answers a request, and what stands in the places of its path.
+
+        Where nobody does, the response that says so. Who answers GET answers HEAD.
+        """
+        allowed: list[str] = []
+        for pattern, route in self._routes:
+            places = _match(pattern, request.path)
+            if places is None:
+                continue
+            method = WEBSOCKET if isinstance(route, WebSocketRoute) else route.method
+            if request.method == method or (request.method == "HEAD" and method == "GET"):
+                return route, places
+            allowed.append(method)
+        if not allowed:
+            return refusal(404, "there is nothing at this path")
+        if allowed == [WEBSOCKET]:
+            return refusal(426, "this path is for a WebSocket", ("Upgrade", "websocket"))
+        names = ", ".join(method for method in allowed if method != WEBSOCKET)
+        return refusal(405, f"this path takes {names}", ("Allow", names))
+
+
+def _match(pattern: tuple[str, ...], path: tuple[str, ...]) -> dict[str, str] | None:
+    if len(pattern) != len(path):
+        return None
+    places = {}
+    for wanted, part in zip(pattern, path, strict=True):
+        if wanted.startswith("{"):
+            if not part:
+                return None
+            places[wanted[1:-1]] = part
+        elif wanted != part:
+            return None
+    return places
