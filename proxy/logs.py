@@ -34,10 +34,12 @@ EVENTS = frozenset(
         "message.undeliverable",
         "message.unroutable",
         "queue.dropped",
+        "record.unreadable",
         "session.ended",
         "session.started",
         "stdin.answer_ignored",
         "stdin.asker_gone",
+        "web.rejected",
     }
 )
 """Every event that kmux logs: ``noun.verb``. A test compares it with the source."""

@@ -48,6 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "kernels": EDGES | {"logs"},
     "endpoints": EDGES,
     "environments": {"errors", "logs", "settings"},
+    "record_server": {"errors", "logs", "record", "endpoints"},
     "runner": BELOW_RUNNER,
     "daemon": BELOW_RUNNER | {"runner"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
