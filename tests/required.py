@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,3 +27,10 @@ def needs_kernel(name: str) -> None:
     directories = [Path(path) / "kernels" / name for path in SYSTEM_JUPYTER_PATH]
     if name in KERNELS and not any(directory.is_dir() for directory in directories):
         lacks(f"there is no kernel '{name}'", KERNELS[name])
+
+
+def needs_node() -> None:
+    """Skip a test with a client from npm where there is no Node."""
+    for command in ("node", "npm"):
+        if shutil.which(command) is None:
+            lacks(f"there is no {command}", "nodejs npm")
