@@ -48,8 +48,8 @@ ROOMS: dict[str, set[str]] = {
     "kernels": EDGES | {"logs"},
     "endpoints": EDGES,
     "environments": {"errors", "logs", "settings"},
-    "runner": BELOW_RUNNER,
     "record_server": {"errors", "logs", "record", "endpoints"},
+    "runner": BELOW_RUNNER,
     "daemon": BELOW_RUNNER | {"runner"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
     "standard": BELOW_RUNNER | {"runner", "daemon", "memory", "record_server"},
@@ -85,7 +85,6 @@ COVERED_ELSEWHERE = {
     "proxy.record.outputs": "tests/record/test_projection.py",
     "proxy.record.values": "tests/record/test_reading.py",
     "proxy.record.notebook": "tests/record/test_projection.py",
-    "proxy.record_server": "tests/record/test_repo_peers.py",
 }
 """Modules without a test file of their own, and where their tests are. To be short."""
 

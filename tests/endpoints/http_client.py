@@ -74,12 +74,12 @@ class HttpClient:
             self._http.start_next_cycle()
         return Answer(status, headers, body)
 
-    async def become_a_websocket(self) -> bytes:
+    async def become_a_websocket(self, target: str = "/talk?token=secret") -> bytes:
         """Shake hands by hand; return what came back."""
         await self.say(
-            b"GET /talk?token=secret HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n"
+            b"GET %s HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\n"
             b"upgrade: websocket\r\nsec-websocket-version: 13\r\n"
-            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % target.encode()
         )
         received = b""
         with trio.fail_after(DEADLINE_SECONDS):

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-from proxy.record_server import RecordServer
 
 from proxy.errors import StoreError
 from proxy.record.addresses import DocumentId, new_document_id, url_of
 from proxy.record.document import ROOT, Document, Tree
 from proxy.record.sync import SyncServer
+from proxy.record_server import RecordServer
 
 
 class BlobsInMemory:
