@@ -14,6 +14,7 @@ import trio
 
 from proxy.daemon.registry import (
     ANSWER_SECONDS,
+    FLUSH_SECONDS,
     MAX_NAME_CHARACTERS,
     MAX_QUESTION_BYTES,
     Cancelled,
@@ -55,9 +56,11 @@ class Registration:
         """Answer whoever asks, until cancelled."""
 
         async def converse(stream: trio.SocketStream) -> None:
-            with trio.move_on_after(ANSWER_SECONDS):
+            with trio.move_on_after(ANSWER_SECONDS) as patience:
                 with contextlib.suppress(trio.BrokenResourceError, msgspec.MsgspecError):
                     asked = msgspec.json.decode(await _line(stream), type=Question)
+                    if asked.about == "flush":
+                        patience.deadline += FLUSH_SECONDS
                     await stream.send_all(msgspec.json.encode(await answer(asked)) + b"\n")
             await stream.aclose()
 

@@ -17,6 +17,8 @@ from proxy.errors import ConfigError
 from proxy.settings import runtime_dir
 
 ANSWER_SECONDS = 2.0
+FLUSH_SECONDS = 30.0
+"""Writing down a flood takes its time."""
 MAX_NAME_CHARACTERS = 48
 """A Unix socket's path has some 100 bytes in all."""
 MAX_QUESTION_BYTES = 4096
@@ -105,7 +107,7 @@ def flush(name: str) -> bool:
 
     Raises :class:`ConfigError` where no such session runs.
     """
-    return _ask_session(name, Question("flush"), Flushed).durable
+    return _ask_session(name, Question("flush"), Flushed, FLUSH_SECONDS).durable
 
 
 def runs(name: str) -> bool:
@@ -121,16 +123,20 @@ def ask(path: Path) -> SessionInfo | None:
     return _ask(path, Question(), SessionInfo)
 
 
-def _ask_session(name: str, question: Question, answer: type[T]) -> T:
-    found = _ask(socket_path(name), question, answer) if is_name(name) else None
+def _ask_session(
+    name: str, question: Question, answer: type[T], seconds: float = ANSWER_SECONDS
+) -> T:
+    found = _ask(socket_path(name), question, answer, seconds) if is_name(name) else None
     if found is None:
         raise ConfigError(f"no session {name!r} runs; kmux ps lists those that do")
     return found
 
 
-def _ask(path: Path, question: Question, answer: type[T]) -> T | None:
+def _ask(
+    path: Path, question: Question, answer: type[T], seconds: float = ANSWER_SECONDS
+) -> T | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(ANSWER_SECONDS)
+        connection.settimeout(seconds)
         try:
             connection.connect(str(path))
             connection.sendall(msgspec.json.encode(question) + b"\n")
