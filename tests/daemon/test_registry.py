@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from proxy.daemon.registration import register
-from proxy.daemon.registry import SessionInfo, ask, sessions, socket_path
+from proxy.daemon.registry import Question, SessionInfo, ask, sessions, socket_path
 
 INFO = SessionInfo(
     name="mine",
@@ -22,6 +22,10 @@ INFO = SessionInfo(
 )
 
 
+async def answer(question: Question) -> SessionInfo:
+    return INFO
+
+
 @pytest.fixture(autouse=True)
 def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path_factory.mktemp("r")
@@ -31,7 +35,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
 
 async def test_who_asks_is_told(nursery: trio.Nursery) -> None:
     registration = register("mine")
-    nursery.start_soon(registration.serve, lambda question: INFO)
+    nursery.start_soon(registration.serve, answer)
     assert await trio.to_thread.run_sync(sessions) == [INFO]
     nursery.cancel_scope.cancel()
     registration.close()
@@ -39,7 +43,7 @@ async def test_who_asks_is_told(nursery: trio.Nursery) -> None:
 
 async def test_who_hangs_up_does_not_end_the_session(nursery: trio.Nursery) -> None:
     registration = register("mine")
-    nursery.start_soon(registration.serve, lambda question: INFO)
+    nursery.start_soon(registration.serve, answer)
     for _ in range(20):
         with socket.socket(socket.AF_UNIX) as hasty:
             hasty.connect(str(socket_path("mine")))
