@@ -47,6 +47,7 @@ def open_workspace() -> Iterator[Workspace]:
             "JUPYTER_PATH": "path",
             "JUPYTER_RUNTIME_DIR": "runtime",
             "KMUX_RUNTIME_DIR": "k",
+            "KMUX_DATA_DIR": "d",
         }.items():
             (directory / part).mkdir(mode=0o700)
             environment[variable] = str(directory / part)

@@ -122,6 +122,7 @@ def _environment(suite: Suite, side: Side, scratch: Path, counted: Path) -> dict
         | {
             "HOME": str(home),
             "KMUX_RUNTIME_DIR": str(runtime),
+            "KMUX_DATA_DIR": str(home / "data"),
             "JUPYTER_PATH": os.pathsep.join(path),
             "PATH": commands,
         }

@@ -24,6 +24,7 @@ from proxy.message import Channel, ClientId, Message
 from proxy.rejections import Rejections
 from proxy.session import commands as cmd
 from proxy.session import events as ev
+from proxy.session.facts import Fact
 from proxy.session.session import Session
 from proxy.session.shell_queue import Execution
 from proxy.sockets import SocketSet, Unreachable
@@ -48,12 +49,14 @@ class Runner:
         kernel: Callable[[KernelSink], Kernel],
         *,
         changed: Callable[[str, ClientId, str], None] | None = None,
+        recorded: Callable[[list[Fact]], None] | None = None,
     ) -> None:
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
         self._sockets = sockets
         self._changed = changed or (lambda what, client, name: None)
+        self._recorded = recorded or (lambda facts: None)
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
         self._busy = False
@@ -71,6 +74,7 @@ class Runner:
             cmd.RestartKernel: self._restart_kernel,
             cmd.EndSession: self._end_session,
             cmd.StartTimer: self._start_timer,
+            cmd.Record: self._record,
             cmd.Log: self._write_log,
         }
 
@@ -254,6 +258,9 @@ class Runner:
             await trio.sleep(seconds)
             del self._timers[key]
             self.dispatch(ev.TimerFired(at=time.time(), key=key))
+
+    def _record(self, command: cmd.Record) -> None:
+        self._recorded(command.facts)
 
     def _write_log(self, command: cmd.Log) -> None:
         getattr(self._log, command.level)(command.event, **command.values)

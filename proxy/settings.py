@@ -22,15 +22,38 @@ def runtime_dir() -> Path:
         path = Path(runtime) / "kmux"
     else:
         path = Path(tempfile.gettempdir()) / f"kmux-{os.getuid()}"
+    return _private(path, "runtime directory", "KMUX_RUNTIME_DIR")
+
+
+def data_dir() -> Path:
+    """Return kmux's own directory for what outlives it, the records: made, mode 0700.
+
+    ``KMUX_DATA_DIR``; else ``kmux`` in ``XDG_DATA_HOME``; else ``~/.local/share/kmux``. Raises
+    :class:`ConfigError` as :func:`runtime_dir` does.
+    """
+    if configured := os.environ.get("KMUX_DATA_DIR"):
+        path = Path(configured)
+    elif data := os.environ.get("XDG_DATA_HOME"):
+        path = Path(data) / "kmux"
+    else:
+        try:
+            path = Path.home() / ".local" / "share" / "kmux"
+        except RuntimeError:  # a user id of a container, which no file knows
+            raise ConfigError("this user has no home directory; set KMUX_DATA_DIR") from None
+    return _private(path, "data directory", "KMUX_DATA_DIR")
+
+
+def _private(path: Path, what: str, variable: str) -> Path:
+    """Make a directory that nobody else can look into."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = path.stat()
     except OSError as error:
         raise ConfigError(
-            f"cannot use the runtime directory {path}: {error.strerror}; set KMUX_RUNTIME_DIR"
+            f"cannot use the {what} {path}: {error.strerror}; set {variable}"
         ) from None
     if status.st_uid != os.getuid():
-        raise ConfigError(f"{path} belongs to another user; set KMUX_RUNTIME_DIR to one of yours")
+        raise ConfigError(f"{path} belongs to another user; set {variable} to one of yours")
     if status.st_mode & 0o077:
         path.chmod(0o700)
     return path

@@ -27,6 +27,7 @@ from proxy.daemon import registration as registrations
 from proxy.daemon.answering import Answering, visible
 from proxy.daemon.registry import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
+from proxy.errors import ConfigError, KmuxError
 from proxy.kernels import specs
 from proxy.kernels.asyncio_thread import open_asyncio_thread
 from proxy.kernels.found import FoundKernel
@@ -36,6 +37,11 @@ from proxy.kernels.sink import KernelSink
 from proxy.kernels.supervisor import Supervisor
 from proxy.logs import log
 from proxy.message import Channel, ClientId, comes_back
+from proxy.record.opening import open_record, restored
+from proxy.record.place import Place, remember, remembered
+from proxy.record.recorder import Recorder
+from proxy.record.sync import SyncServer
+from proxy.record_server import RecordServer
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
@@ -62,6 +68,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     encrypt_kernel: bool = False
     policy: Policy = Policy()
     """What is done when a client is gone. What is done when the kernel is follows from the file."""
+    record: bool = True
+    """Whether what happens is kept on the disk."""
     replay: bool = False
     """Whether there is a second set of ports, whose new subscribers are sent what they missed."""
     kernel_arguments: tuple[str, ...] = ()
@@ -89,6 +97,9 @@ class Display:
 
     def interrupted(self) -> None:
         self._show("interrupted; press Ctrl-C again to end the kernel")
+
+    def not_recorded(self, why: str) -> None:
+        self._show(f"not recorded: {why}")
 
     def ending(self) -> None:
         self._show("ending the kernel")
@@ -143,8 +154,18 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 )
                 return Supervisor(context, sockets, asyncio_thread, launch, sink)
 
-            session = Session(secrets.token_hex(8), policy)
-            runner = Runner(session, sockets, kernel, changed=changed)
+            recorder = _recorder(options, name, kernel_name, display)
+            record_server = None
+            session = Session(secrets.token_hex(8), policy, records=recorder is not None)
+            recorded = recorder.take if recorder is not None else None
+            runner = Runner(session, sockets, kernel, changed=changed, recorded=recorded)
+            if recorder is not None:
+                recorder.present = session.present
+                if (known := restored(recorder, time.time())) is not None:
+                    runner.dispatch(known)
+                sockets.after_turn.append(recorder.wake)
+                record_server = await _serve_record(recorder, nursery)
+                nursery.start_soon(recorder.run)
             endpoint = ZmqEndpoint(
                 context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
             )
@@ -162,7 +183,13 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 written.append(replay_file)
 
             answering = Answering(
-                runner, name=name, kernel=kernel_name, language=language, file=file
+                runner,
+                name=name,
+                kernel=kernel_name,
+                language=language,
+                file=file,
+                recorder=recorder,
+                record_url=record_server.sync_url if record_server is not None else None,
             )
             nursery.start_soon(sockets.run)
             nursery.start_soon(memory.give_back)
@@ -184,6 +211,34 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     if not owned or status is None:
         return 0
     return status if status >= 0 else 128 - status
+
+
+def _recorder(options: Options, name: str, kernel: str, display: Display) -> Recorder | None:
+    """Open the record, if there is to be one. A session that cannot be recorded runs all the
+    same."""
+    if not options.record:
+        return None
+    try:
+        return open_record(name, kernel, resumes=options.existing is not None)
+    except KmuxError as error:
+        log().warning("record.refused", why=str(error))
+        display.not_recorded(str(error))
+        return None
+
+
+async def _serve_record(recorder: Recorder, nursery: trio.Nursery) -> RecordServer:
+    """Let others follow the record: where they did before, if there is a before."""
+    sync = SyncServer(f"kmux-{recorder.root_id}")
+    recorder.audience = sync
+    place = remembered(recorder.directory)
+    server = RecordServer(sync, recorder.blobs, token=place.token, port=place.port)
+    try:
+        await nursery.start(server.serve)
+    except ConfigError:  # somebody else has it by now
+        server = RecordServer(sync, recorder.blobs, token=place.token)
+        await nursery.start(server.serve)
+    remember(recorder.directory, Place(server.front.port, place.token))
+    return server
 
 
 def _name_of(found: connection.ConnectionInfo) -> str:

@@ -52,7 +52,7 @@ ROOMS: dict[str, set[str]] = {
     "runner": BELOW_RUNNER,
     "daemon": BELOW_RUNNER | {"runner"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
-    "standard": BELOW_RUNNER | {"runner", "daemon", "memory"},
+    "standard": BELOW_RUNNER | {"runner", "daemon", "memory", "record_server"},
     "cli": BELOW_CLI,
     "__main__": {"cli"},
     "__init__": set(),
@@ -81,6 +81,10 @@ COVERED_ELSEWHERE = {
     "proxy.cli.table": "tests/cli/test_queue.py",
     "proxy.daemon.answering": "tests/cli/test_queue.py",
     "proxy.cli.kernelspec": "tests/jupyter",
+    "proxy.record.folding": "tests/record/test_projection.py",
+    "proxy.record.outputs": "tests/record/test_projection.py",
+    "proxy.record.values": "tests/record/test_reading.py",
+    "proxy.record.notebook": "tests/record/test_projection.py",
 }
 """Modules without a test file of their own, and where their tests are. To be short."""
 

@@ -81,14 +81,14 @@ def converse(
 
 
 def _differs(run: Run, seed: int, number: int, verdict: Verdict, *, whole: bool) -> None:
-    known = {kind for finding in run.findings for kind in finding.verdict.kinds}
-    if verdict.kinds <= known:
+    if verdict.kinds <= run.known:
         run.as_before.update(verdict.kinds)
         return
     finding: Finding = investigate(write(seed, number), verdict)
-    run.findings.append(finding)
-    report.show(finding, whole=whole)
-    print(f"  in full: {report.keep(finding, seed)}", flush=True)
+    path = report.keep(finding, seed)
+    if run.add(finding) or whole:
+        report.show(finding, whole=whole)
+        print(f"  in full: {path}", flush=True)
 
 
 if __name__ == "__main__":

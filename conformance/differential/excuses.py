@@ -2,7 +2,8 @@
 
 An amendment takes what it is about out of both sides before they are compared; an excuse lets a
 kind of difference pass in conversations in which something was said. Both are counted, and
-pointed out when nothing needs them any more: an entry with ``bug`` goes with the bug.
+pointed out when nothing needs them any more: an entry with ``bug`` goes with the bug. One with
+``chance`` lets nothing pass at first: it counts when a conversation that differed was repeated.
 """
 
 from __future__ import annotations
@@ -132,6 +133,14 @@ EXCUSES = (
         spoils=True,
     ),
     Excuse(
+        name="subshell that a comm is left on",
+        reason="kmux keeps a deleted subshell on which an open comm is, and gives it to who asks "
+        "next, under the id that it has",
+        kind=r"control create_subshell_request → \w+: create_subshell_reply\.content\.subshell_id",
+        said=r"(?s)\[(widget|comm) on a subshell\].*\[delete subshell\].*\[create subshell\]",
+        spoils=True,
+    ),
+    Excuse(
         name="parent as it was sent",
         reason="ipykernel writes dates and versions of parent headers anew, kmux does not",
         kind=r"\w+ (kernel_info|comm_info)_request → \w+: \w+\.parent",
@@ -223,6 +232,9 @@ EXCUSES = (
     ),
 )
 
+ALWAYS = tuple(excuse for excuse in EXCUSES if not excuse.chance)
+CHANCE = tuple(excuse for excuse in EXCUSES if excuse.chance)
+
 
 def amend(direct: Canonical, proxied: Canonical) -> Counter[str]:
     """Apply all amendments. Returns which were needed, and how often."""
@@ -239,7 +251,7 @@ def excuse(
     for difference in differences:
         kinds = []
         for kind in difference.kinds:
-            found = next((e for e in EXCUSES if _fits(e, kind, difference, text)), None)
+            found = _first(ALWAYS, kind, difference, text)
             if found is None:
                 kinds.append(kind)
             else:
@@ -248,6 +260,20 @@ def excuse(
         if kinds:
             left.append(dataclasses.replace(difference, kinds=tuple(kinds)))
     return [] if spoiled else left, used, spoiled
+
+
+def by_chance(differences: list[Difference], conversation: Conversation) -> frozenset[str]:
+    """Return which excuses cover all that differs, if it does not come again; none if not all."""
+    text = "\n".join(conversation.lines())
+    found = [_first(CHANCE, kind, d, text) for d in differences for kind in d.kinds]
+    names = frozenset(excuse.name for excuse in found if excuse is not None)
+    return names if None not in found else frozenset()
+
+
+def _first(
+    excuses: tuple[Excuse, ...], kind: str, difference: Difference, text: str
+) -> Excuse | None:
+    return next((e for e in excuses if _fits(e, kind, difference, text)), None)
 
 
 def _fits(excuse: Excuse, kind: str, difference: Difference, text: str) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Literal
 
+from conformance.differential import excuses
 from conformance.differential.conversation import Conversation, Hear, Say, Step
 from conformance.differential.judge import Verdict, judge
 from conformance.differential.sides import Pair
@@ -28,6 +29,13 @@ class Finding:
     conversation: Conversation
     """Shortened, where it differs each time."""
     verdict: Verdict
+
+    @property
+    def by_chance(self) -> frozenset[str]:
+        """The excuses that cover it, since it did not come again; none if it is a difference."""
+        if self.outcome != "came once":
+            return frozenset()
+        return excuses.by_chance(self.verdict.differences, self.conversation)
 
 
 def investigate(conversation: Conversation, verdict: Verdict) -> Finding:

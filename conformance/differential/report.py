@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from conformance.differential.excuses import AMENDMENTS, EXCUSES
+from conformance.differential.excuses import ALWAYS, AMENDMENTS, CHANCE
 from conformance.differential.investigate import Finding
 from conformance.differential.judge import Verdict
 from conformance.sources import WORK
@@ -32,6 +32,16 @@ class Run:
     findings: list[Finding] = field(default_factory=list)
     as_before: Counter[str] = field(default_factory=Counter)
     """By kind: conversations that differ like one that was investigated before."""
+    by_chance: Counter[str] = field(default_factory=Counter)
+    """By excuse: conversations that differed once, in what differs by chance."""
+
+    def add(self, finding: Finding) -> bool:
+        """Take a finding in. Returns whether it is one to be shown."""
+        self.by_chance.update(finding.by_chance)
+        if finding.by_chance:
+            return False
+        self.findings.append(finding)
+        return True
 
     def count(self, verdict: Verdict, seconds: float) -> None:
         self.conversations += 1
@@ -40,6 +50,12 @@ class Run:
         self.excused += verdict.excused
         self.talked += seconds
         self.slowest = max(self.slowest, seconds)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """In what conversations differed through kmux. What flips directly may yet be its doing."""
+        found = (f.verdict.kinds for f in self.findings if f.outcome != "flips directly")
+        return frozenset().union(*found)
 
     @property
     def equal(self) -> bool:
@@ -77,7 +93,10 @@ def summarise(run: Run) -> None:
         f"from it, in {run.seconds:.0f} s; {run.conversations / run.talked:.1f} a second while "
         f"they talk, the longest {run.slowest:.1f} s"
     )
-    for excuse in (*AMENDMENTS, *EXCUSES):
+    for chance in CHANCE:
+        if count := run.by_chance[chance.name]:
+            print(f"  by chance, {count} times: {chance.name}: {chance.reason}")
+    for excuse in (*AMENDMENTS, *ALWAYS):
         what = "known bug" if excuse.bug else "excused"
         if count := run.excused[excuse.name]:
             print(f"  {what}, {count} times: {excuse.name}: {excuse.reason}")

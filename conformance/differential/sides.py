@@ -170,6 +170,7 @@ def _environment(root: Path) -> dict[str, str]:
         "JUPYTER_DATA_DIR": "data",
         "JUPYTER_RUNTIME_DIR": "runtime",
         "KMUX_RUNTIME_DIR": "k",
+        "KMUX_DATA_DIR": "d",
     }.items():
         (root / part).mkdir(mode=0o700)
         environment[variable] = str(root / part)

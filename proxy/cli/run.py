@@ -70,6 +70,12 @@ from proxy.session.lifecycle import AWAY_SECONDS, Policy
     help="Write a second connection file, for recorders and scripts: who subscribes there is sent "
     "first what it missed (comm_opens, and the running cell's output).",
 )
+@click.option(
+    "--record/--no-record",
+    default=True,
+    show_default=True,
+    help="Keep on the disk what happens: cells, outputs, widgets (kmux export, kmux outputs).",
+)
 @click.argument("kernel_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
     """Share one kernel until Ctrl-C is pressed twice.
@@ -100,6 +106,7 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
             prompts=options["prompts"],
             away_seconds=options["away"] * 3600,
         ),
+        record=options["record"],
         replay=options["replay"],
     )
     status = trio.run(standard.run, chosen, click.echo)

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from proxy.daemon.registration import Answer
-from proxy.daemon.registry import Cancelled, Question, QueueEntry, SessionInfo
+from proxy.daemon.registry import Cancelled, Flushed, Question, QueueEntry, SessionInfo
 from proxy.message import JSON_ERRORS, ClientId, comes_back
+from proxy.record.recorder import Recorder
 from proxy.runner import Runner, client_name
 from proxy.session.events import CancelRequested
 from proxy.session.shell_queue import Execution, State
@@ -19,20 +20,32 @@ class Answering:
     """Speaks for one session."""
 
     def __init__(
-        self, runner: Runner, *, name: str, kernel: str, language: str, file: Path
+        self,
+        runner: Runner,
+        *,
+        name: str,
+        kernel: str,
+        language: str,
+        file: Path,
+        recorder: Recorder | None = None,
+        record_url: str | None = None,
     ) -> None:
         self._runner = runner
         self._name = name
         self._kernel = kernel
         self._language = language
         self._file = file
+        self._recorder = recorder
+        self._record_url = record_url
 
-    def answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question) -> Answer:
         """Answer one question."""
         if question.about == "queue":
             return [_entry(execution) for execution in self._runner.executions]
         if question.about == "cancel":
             return Cancelled(self._cancel(question.msg_id))
+        if question.about == "flush":
+            return Flushed(await self._flush())
         return self.describe()
 
     def describe(self) -> SessionInfo:
@@ -45,7 +58,15 @@ class Answering:
             clients=len(visible(self._runner)),
             pid=self._runner.kernel.pid,
             connection_file=str(self._file),
+            document=self._recorder.url if self._recorder is not None else None,
+            record_url=self._record_url,
         )
+
+    async def _flush(self) -> bool:
+        if self._recorder is None:
+            return False
+        await self._recorder.flush()
+        return self._recorder.record.not_durable_since is None
 
     def _cancel(self, msg_id: str) -> int:
         """Take a cell that waits out of the queue; two clients may use one msg_id."""

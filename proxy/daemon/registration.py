@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from proxy.daemon.registry import (
     MAX_NAME_CHARACTERS,
     MAX_QUESTION_BYTES,
     Cancelled,
+    Flushed,
     Question,
     QueueEntry,
     SessionInfo,
@@ -26,7 +27,7 @@ from proxy.daemon.registry import (
 )
 from proxy.errors import ConfigError
 
-Answer = SessionInfo | list[QueueEntry] | Cancelled
+Answer = SessionInfo | list[QueueEntry] | Cancelled | Flushed
 
 
 class NameTaken(ConfigError):
@@ -50,14 +51,14 @@ class Registration:
         self._path = path
         self._listener = listener
 
-    async def serve(self, answer: Callable[[Question], Answer]) -> None:
+    async def serve(self, answer: Callable[[Question], Awaitable[Answer]]) -> None:
         """Answer whoever asks, until cancelled."""
 
         async def converse(stream: trio.SocketStream) -> None:
             with trio.move_on_after(ANSWER_SECONDS):
                 with contextlib.suppress(trio.BrokenResourceError, msgspec.MsgspecError):
                     asked = msgspec.json.decode(await _line(stream), type=Question)
-                    await stream.send_all(msgspec.json.encode(answer(asked)) + b"\n")
+                    await stream.send_all(msgspec.json.encode(await answer(asked)) + b"\n")
             await stream.aclose()
 
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))

@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What a session is asked: about itself, about its queue, or not to run a cell of it."""
+    """What a session is asked: about itself, about its queue, not to run a cell of it, or to write
+    down all that it knows."""
 
-    about: Literal["session", "queue", "cancel"] = "session"
+    about: Literal["session", "queue", "cancel", "flush"] = "session"
     msg_id: str = ""
 
 
@@ -42,6 +43,10 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     pid: int | None
     connection_file: str
+    document: str | None = None
+    """The automerge-repo URL of the record's root document, where it is recorded."""
+    record_url: str | None = None
+    """Where that is found: a WebSocket URL, with the token."""
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +57,12 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
     msg_id: str
     subshell_id: str | None
     code: str
+
+
+class Flushed(msgspec.Struct, frozen=True):
+    """Whether all that a session knows is on the disk now."""
+
+    durable: bool
 
 
 class Cancelled(msgspec.Struct, frozen=True):
@@ -87,6 +98,19 @@ def cancel(name: str, msg_id: str) -> int:
     Raises :class:`ConfigError` where no such session runs.
     """
     return _ask_session(name, Question("cancel", msg_id), Cancelled).count
+
+
+def flush(name: str) -> bool:
+    """Have a session write down all that it knows. Returns whether it could.
+
+    Raises :class:`ConfigError` where no such session runs.
+    """
+    return _ask_session(name, Question("flush"), Flushed).durable
+
+
+def runs(name: str) -> bool:
+    """Whether a session of this name runs."""
+    return is_name(name) and ask(socket_path(name)) is not None
 
 
 def ask(path: Path) -> SessionInfo | None:

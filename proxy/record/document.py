@@ -16,6 +16,7 @@ History never shrinks: an overwritten value costs its bytes for as long as the d
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NewType
@@ -31,10 +32,9 @@ Scalar = str | bytes | int | float | bool | None
 Tree = dict[str, "Tree"] | list["Tree"] | Scalar
 
 MAX_DEPTH = 32
+_POISONED = "poisoned lock"
+"""What automerge says of a document that panicked, whatever is tried with it next."""
 _INT64 = 2**63
-
-_broken: list[object] = []
-"""Documents that panicked. Dropping one would end the process."""
 
 _TYPES: dict[type, Any] = {
     str: core.ScalarType.Str,
@@ -44,6 +44,11 @@ _TYPES: dict[type, Any] = {
     bool: core.ScalarType.Boolean,
     type(None): core.ScalarType.Null,
 }
+
+
+def _never_drop(broken: object) -> None:
+    """Keep something alive past the end of the interpreter."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(broken))
 
 
 class Change(NamedTuple):
@@ -63,6 +68,7 @@ class Document:
 
     def __init__(self) -> None:
         self._doc: Any = core.Document()
+        self._transaction: Any = None
         self.operations = 0
         """Values, objects and deletions that were written since it was made or loaded."""
         self.bytes_written = 0
@@ -85,6 +91,7 @@ class Document:
             if type(error).__name__ != "PanicException":
                 raise
             raise StoreError(f"no Automerge document: {error}") from None
+        document._transaction = None
         document.operations = document.bytes_written = document.changes = 0
         return document
 
@@ -122,8 +129,10 @@ class Document:
         """
         with self._guarded():
             before = self.operations
-            with self._doc.transaction() as transaction:
+            self._transaction = self._doc.transaction()
+            with self._transaction as transaction:
                 yield Writer(self, transaction)
+            self._transaction = None
             self.changes += self.operations > before
 
     def read(self) -> dict[str, Tree]:
@@ -158,10 +167,12 @@ class Document:
         try:
             yield
         except BaseException as error:
-            if type(error).__name__ != "PanicException":
+            if type(error).__name__ != "PanicException" and _POISONED not in str(error):
+                self._transaction = None
                 raise
-            _broken.append(self._doc)
-            self._doc = None
+            for broken in (self._transaction, self._doc):
+                _never_drop(broken)
+            self._doc = self._transaction = None
             raise DocumentBroken(f"automerge panicked: {error}") from None
 
 

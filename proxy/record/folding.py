@@ -20,8 +20,8 @@ import msgspec
 from proxy.message import JSON_ERRORS, ClientId, Message, MsgId
 from proxy.record import outputs as shown
 from proxy.record.notebook import as_notebook_outputs
-from proxy.record.state import Comm, Display, Execution, Outputs, SessionRecord, Stream
-from proxy.record.values import INLINE_BYTES, Large, json_value, text_value
+from proxy.record.state import Comm, Display, Error, Execution, Outputs, SessionRecord, Stream
+from proxy.record.values import BINARY, INLINE_BYTES, Large, json_value, text_value
 from proxy.session import facts
 from proxy.session.comms import Field, Fields
 
@@ -78,6 +78,10 @@ class Folding:
         """What Output widgets show, by comm_id."""
         self._shown_anew: set[str] = set()
         """Those of them that showed more since the record was written last."""
+        self._adopted: dict[int, Execution] = {}
+        """Cells that run and of whose end the session will not tell: they came before kmux."""
+        self._found = False
+        """Whether a kernel was found running, and it is not known yet which one it is."""
         self._next_execution = max(record.executions, default=0) + 1
         self._next_comm = max((comm.number for comm in record.comms.values()), default=0) + 1
         self._fold: dict[type[facts.Fact], Callable[[Any], None]] = {
@@ -92,6 +96,22 @@ class Folding:
             facts.CommChanged: self._comm_changed,
             facts.CommClosed: self._comm_closed,
         }
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on with a record that was written before."""
+        for number, execution in self.record.executions.items():
+            if execution.state == "queued":  # it waited in kmux, and is gone with that
+                execution.state, execution.end = "complete", "lost"
+            elif execution.state == "executing":
+                self._numbers[execution.msg_id] = number
+                self._adopted[number] = execution
+            for place, output in enumerate(execution.outputs.items):
+                if isinstance(output, Display) and output.display_id is not None:
+                    self._show(output.display_id, number, place)
+        for comm in self.record.comms.values():
+            if comm.closed is None and comm.fields is not None:
+                self._watch_hook(comm, comm.fields)
 
     def take(self, fact: facts.Fact) -> None:
         """Take in one fact."""
@@ -106,11 +126,14 @@ class Folding:
             record.clients = present.clients
             record.queue = present.queue
             self.changed_session = True
+        if present.execution_state == "idle" and not self._found:
+            self._end_adopted()
         for comm_id, holders in (present.holders or {}).items():
             comm = self.record.comms.get(comm_id)
             if comm is not None and comm.holders != holders:
                 comm.holders = holders
-                self._change_comm(comm, ".holders")
+                comm.changed_fields.add("holders")
+                self.changed_comms[comm_id] = comm
 
     def settle(self) -> list[Large]:
         """Make ready to be written: return the values that must be in the blob store before."""
@@ -129,8 +152,8 @@ class Folding:
                 elif place >= execution.outputs.written or place in execution.outputs.stale:
                     values += shown.larges(output)
         for comm in self.changed_comms.values():
-            values += (comm.content, comm.metadata)
-            for key in comm.changed if "*" not in comm.changed else comm.values:
+            values += (comm.content, comm.metadata, *comm.buffers)
+            for key in comm.changed_keys if comm.is_written else comm.values:
                 value, buffers = comm.values.get(key, (None, []))
                 values.append(value)
                 values += (large for _, large in buffers)
@@ -140,13 +163,24 @@ class Folding:
 
     def _kernel_began(self, fact: facts.KernelBegan) -> None:
         kernel = self.record.kernel
+        self._found = fact.found and kernel.number > 0 and kernel.ended is None
+        if not self._found:
+            self._begin_kernel(fact.at)
+
+    def _begin_kernel(self, at: float) -> None:
+        kernel = self.record.kernel
         kernel.number += 1
-        kernel.began, kernel.ended = fact.at, None
+        kernel.began, kernel.ended, kernel.execution_count = at, None, None
         self.changed_session = True
-        self._close_all(fact.at)
+        self._close_all(at)
 
     def _kernel_told(self, fact: facts.KernelTold) -> None:
         kernel = self.record.kernel
+        if self._found and kernel.session != fact.session:
+            self._begin_kernel(fact.at)
+        elif self._found and self.record.left is not None:
+            self.record.missed.append((self.record.left, fact.at))
+        self._found = False
         kernel.session = fact.session
         kernel.info = json_value(fact.content, self._limit)
         try:
@@ -162,6 +196,7 @@ class Folding:
 
     def _close_all(self, at: float) -> None:
         self._hooks.clear()
+        self._end_adopted("lost")
         self._numbers.clear()
         for comm in self.record.comms.values():
             self._close(comm, at)
@@ -191,7 +226,6 @@ class Folding:
         self.record.executions[number] = execution
         self._numbers[execution.msg_id] = number
         self.changed_executions[number] = execution
-        execution.changed.add("*")
         return execution
 
     def _sent(self, fact: facts.CellSent) -> None:
@@ -224,6 +258,15 @@ class Folding:
         if number is None or self.record.executions.get(number) is not execution:
             number = next(n for n, e in self.record.executions.items() if e is execution)
         self.changed_executions[number] = execution
+
+    def _end_adopted(self, end: str | None = None) -> None:
+        for number, execution in self._adopted.items():
+            if execution.state != "complete":
+                last = execution.outputs.items[-1] if execution.outputs.items else None
+                how = end or ("error" if isinstance(last, Error) else "ok")
+                self._change(execution, state="complete", end=how)
+                self.changed_executions[number] = execution
+        self._adopted.clear()
 
     # Outputs
 
@@ -284,7 +327,10 @@ class Folding:
                     kernel=self.record.kernel.number,
                 )
             )
+            self._adopted[self._numbers[execution.msg_id]] = execution
         self._change(execution, execution_count=count)
+        self.record.kernel.execution_count = count
+        self.changed_session = True
 
     def _show(self, display_id: str, number: int, place: int) -> None:
         self._displays.setdefault(display_id, []).append((number, place))
@@ -332,36 +378,46 @@ class Folding:
         if "outputs" in fields:  # as a frontend sees it
             self._captured.pop(comm.comm_id, None)
             self._shown_anew.discard(comm.comm_id)
-        if "msg_id" not in fields or not _is_output_widget(comm):
-            return
-        for msg_id in [m for m, hooks in self._hooks.items() if comm.comm_id in hooks]:
-            self._hooks[msg_id].remove(comm.comm_id)
+        if "msg_id" in fields and _is_output_widget(comm):
+            self._take_off(comm.comm_id)
+            msg_id = _as_text(fields["msg_id"])
+            if msg_id:
+                self._hooks.setdefault(msg_id, []).append(comm.comm_id)
+
+    def _take_off(self, comm_id: str) -> None:
+        for msg_id in [m for m, hooks in self._hooks.items() if comm_id in hooks]:
+            self._hooks[msg_id].remove(comm_id)
             if not self._hooks[msg_id]:
                 del self._hooks[msg_id]
-        msg_id = _as_text(fields["msg_id"])
-        if msg_id:
-            self._hooks.setdefault(msg_id, []).append(comm.comm_id)
+
+    def _unhook(self, comm_id: str) -> None:
+        """A comm is no Output widget any more, or begins to be another one."""
+        self._take_off(comm_id)
+        self._captured.pop(comm_id, None)
+        self._shown_anew.discard(comm_id)
 
     # Comms
 
     def _comm_opened(self, fact: facts.CommOpened) -> None:
         message, fields = fact.message, fact.fields
+        self._unhook(fact.comm_id)
         before = self.record.comms.get(fact.comm_id)
+        again = before if before is not None and before.closed is None else None
         comm = Comm(
             comm_id=fact.comm_id,
             number=before.number if before is not None else self._next_comm,
             target_name=fact.target_name,
             content=json_value(bytes(message.raw_content), self._limit),
             metadata=json_value(bytes(message.raw_metadata), self._limit),
-            buffers=[],
-            opener=fact.opener,
-            opened=fact.at,
+            opener=fact.opener if again is None else again.opener,
+            opened=fact.at if again is None else again.opened,
             kernel=self.record.kernel.number,
             fields=dict(fields) if fields is not None else None,
         )
+        if fields is None:
+            comm.buffers = [Large(BINARY, "binary", len(part), part) for part in message.buffers]
         self._next_comm += before is None
         self.record.comms[fact.comm_id] = comm
-        comm.changed.add("*")
         if fields is not None:
             comm.base = frozenset(key for key, field in fields.items() if not field.buffers)
             for key, field in fields.items():
@@ -383,14 +439,15 @@ class Folding:
                 continue
             comm.fields[key] = field
             self._set_value(comm, key, field)
-            self._change_comm(comm, key)
+            comm.changed_keys.add(key)
+            self.changed_comms[comm.comm_id] = comm
 
     def _set_value(self, comm: Comm, key: str, field: Field) -> None:
         """Keep the present value of a key. The last one before the record is written counts."""
         value = None if field.value is None else json_value(bytes(field.value), self._limit)
         buffers = []
         for path, part in field.buffers:
-            large = Large("application/octet-stream", "binary", len(part), part)
+            large = Large(BINARY, "binary", len(part), part)
             buffers.append((msgspec.json.encode(path).decode(), large))
         comm.values[key] = (value, buffers)
         comm.base -= {key}
@@ -404,13 +461,9 @@ class Folding:
         if comm.closed is None:
             comm.closed = at
             comm.holders = ()
-            self._change_comm(comm, ".closed")
-            self._captured.pop(comm.comm_id, None)
-            self._shown_anew.discard(comm.comm_id)
-
-    def _change_comm(self, comm: Comm, what: str) -> None:
-        comm.changed.add(what)
-        self.changed_comms[comm.comm_id] = comm
+            comm.changed_fields |= {"closed", "holders"}
+            self.changed_comms[comm.comm_id] = comm
+            self._unhook(comm.comm_id)
 
 
 def _cell_id(message: Message) -> str | None:

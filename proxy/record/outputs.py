@@ -9,6 +9,7 @@ metadata change, its place does not. An update that comes before its display is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -122,8 +123,38 @@ def settle(stream: Stream, limit: int = INLINE_BYTES) -> None:
     stream.pending.clear()
 
 
-def is_settled(output: Output) -> bool:
-    return not isinstance(output, Stream) or not output.pending
+def merge(chunks: list[str | Large], get: Callable[[str], bytes], size: int) -> list[str | Large]:
+    """Make pieces of this size of smaller ones. ``get`` returns a blob by its name."""
+    merged: list[str | Large] = []
+    run: list[bytes] = []
+
+    def end_run() -> None:
+        if run:
+            merged.append(text_value(b"".join(run).decode(), INLINE_BYTES))
+            run.clear()
+
+    for chunk in chunks:
+        if isinstance(chunk, Large) and chunk.size >= size:
+            end_run()
+            merged.append(chunk)
+        elif isinstance(chunk, Large):
+            run.append(get(chunk.sha256) if chunk.part is None else bytes(chunk.part))
+        else:
+            run.append(chunk.encode("utf-8", "replace"))
+        if sum(map(len, run)) >= size:
+            end_run()
+    end_run()
+    return merged
+
+
+def bound(stream: Stream, limit: int = MAX_STREAM_BYTES) -> None:
+    """Let go of the beginning of a stream that is too long."""
+    size = sum(chunk.size if isinstance(chunk, Large) else len(chunk) for chunk in stream.chunks)
+    while size > limit and len(stream.chunks) > 1:
+        first = stream.chunks.pop(0)
+        gone = first.size if isinstance(first, Large) else len(first)
+        stream.dropped_bytes += gone
+        size -= gone
 
 
 def larges(output: Output) -> list[Large]:

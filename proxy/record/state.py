@@ -95,7 +95,7 @@ class Execution:
     dropped_outputs: int = 0
     """How many of its outputs were let go of."""
     changed: set[str] = field(default_factory=set)
-    """Its fields that the document does not have yet."""
+    """Its fields that the document does not have yet, where it has it at all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -109,14 +109,14 @@ class Comm:
     content: Json | Large
     """The comm_open's content, with the state that it had then."""
     metadata: Json | Large
-    buffers: list[tuple[str, Large]]
-    """The binary parts of that state: JSON of the path, and the value."""
     opener: ClientId | None
     opened: float
     closed: float | None = None
     kernel: int = 1
     fields: dict[str, Field] | None = None
     """A widget's state as it is now; None where it is no widget's."""
+    buffers: list[Large] = field(default_factory=list)
+    """What came with the comm_open of one that is no widget's."""
     base: frozenset[str] = frozenset()
     """The keys whose present value is in ``content``."""
     values: dict[str, tuple[Json | Large | None, list[tuple[str, Large]]]] = field(
@@ -124,8 +124,12 @@ class Comm:
     )
     """The other keys: their value, and the binary parts in it with their paths."""
     holders: tuple[ClientId, ...] = ()
-    changed: set[str] = field(default_factory=set)
-    """Its keys, and (with a leading dot) its own fields that the document does not have yet."""
+    changed_fields: set[str] = field(default_factory=set)
+    """Its own fields that the document does not have yet."""
+    changed_keys: set[str] = field(default_factory=set)
+    """The keys of its state that the document does not have yet."""
+    is_written: bool = False
+    """Whether the document has it at all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +140,8 @@ class Kernel:
     session: str = ""
     info: Json | Large | None = None
     """The content of its kernel_info_reply."""
+    execution_count: int | None = None
+    """Of the last cell that it ran."""
     began: float | None = None
     ended: str | None = None
     """Why it is gone."""
@@ -170,5 +176,7 @@ class SessionRecord:
     let_go: LetGo = field(default_factory=LetGo)
     missed: list[tuple[float, float]] = field(default_factory=list)
     """Times between which nobody listened to the kernel: what it printed is missing."""
+    left: float | None = None
+    """When it was written last by a kmux that ended; not written itself."""
     not_durable_since: float | None = None
     """Since when the disk takes nothing."""

@@ -239,6 +239,18 @@ class CommDesk:
         else:
             self._open(message, content, None, at)
 
+    def restore(
+        self, message: Message, content: CommMessage, opener: ClientId | None, at: float
+    ) -> None:
+        """Know a comm again that was open when kmux ended. It is recorded already."""
+        self.comms.open(message, content)
+        self.holders.opened(content.comm_id, opener, at)
+        self._has_widgets |= opener is None and self.comms.is_widget(content.comm_id)
+
+    def forget(self, comm_id: str, at: float) -> list[Command]:
+        """The kernel does not have this comm any more."""
+        return self._close(comm_id, at)
+
     def _open(
         self, message: Message, content: CommMessage, opener: ClientId | None, at: float
     ) -> list[Command]:

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 import msgspec
 
-from proxy.message import Channel, ClientId, Message, MsgId
+from proxy.message import Channel, ClientId, Message, MsgId, Part
+from proxy.session.comms import Fields
 
 LASTING = ("execute_request", "comm_open", "create_subshell_request")
 """What is not done any more for a client that is gone: it would change the kernel, or stay."""
@@ -32,6 +33,28 @@ class ClientSent(Event, frozen=True):
     def is_of(self, client: ClientId, msg_types: Collection[str]) -> bool:
         """Whether this client sent it, and it is one of these."""
         return self.client == client and self.message.header.msg_type in msg_types
+
+
+class RestoredComm(msgspec.Struct, frozen=True, kw_only=True):
+    """A comm that was open when kmux ended."""
+
+    comm_id: str
+    target_name: str
+    content: bytes
+    """Of its comm_open."""
+    metadata: bytes
+    buffers: tuple[Part, ...]
+    fields: Fields | None
+    """A widget's state as it was last known."""
+    opener: ClientId | None
+
+
+class Restored(Event, frozen=True):
+    """What is remembered of a kernel from before kmux was started; it holds if that still lives."""
+
+    kernel_session: str
+    """Its ``header.session``."""
+    comms: tuple[RestoredComm, ...]
 
 
 class EndpointBound(Event, frozen=True):

@@ -111,7 +111,7 @@ class KernelLife:
         content = bytes(message.raw_content)
         m.diary.note(KernelTold(at=at, session=m.voice.kernel_session, content=content))
         m.startup.answered = True
-        return self._prove(at)
+        return [*m.priming.remember(m.voice.kernel_session, at), *self._prove(at)]
 
     def _prove(self, at: float) -> list[Command]:
         """Let the frontends' requests through once the kernel has answered and was heard."""

@@ -12,7 +12,8 @@ then still answers comm_info on control, and the rest on a subshell.
 Frontends' comm messages wait until it is done. What the kernel publishes for these questions is
 for kmux alone. A step that is not answered within ``STEP_SECONDS`` is given up, and what is known
 by then is the ledger: of a kernel that is busy and has no subshells it is what comm_info says,
-and each model's state follows when it is idle.
+and each model's state follows when it is idle. What is remembered from before kmux was started
+(:class:`events.Restored`) holds until then, and nobody waits for such a kernel.
 
 Everything that changes this state is in this file.
 """
@@ -25,6 +26,7 @@ from typing import Any
 import msgspec
 
 from proxy.message import Channel, ClientId, Message, MsgId
+from proxy.session import events as ev
 from proxy.session import widgets
 from proxy.session.asker import Asker
 from proxy.session.comm_desk import COMM_TYPES, CommDesk
@@ -81,9 +83,31 @@ class Priming:
         """Whether the kernel has kmux's control comm open."""
         self._awaited: MsgId | None = None
         """The message that opens or closes it, as long as the kernel is not done with that."""
+        self._restored: ev.Restored | None = None
+        """What is remembered of the kernel, until it is known which one it is."""
+        self._remembered: set[str] = set()
+        """Comms that are only remembered: the kernel has yet to say whether they are there."""
         self._missing: list[str] = []
         """The widgets whose state is not known yet."""
         self._held: list[ClientSent] = []
+
+    def restored(self, event: ev.Restored) -> list[Command]:
+        """Something is remembered of a kernel from before."""
+        self._restored = event
+        return []
+
+    def remember(self, kernel_session: str, at: float) -> list[Command]:
+        """It is known which kernel this is: what is remembered of it is true until it says more."""
+        restored, self._restored = self._restored, None
+        if restored is None or restored.kernel_session != kernel_session:
+            return []
+        for comm in restored.comms:
+            message = self._voice.message("comm_open", comm.content, at, metadata=comm.metadata)
+            message = msgspec.structs.replace(message, buffers=comm.buffers)
+            content = CommMessage(comm.comm_id, comm.target_name, fields=comm.fields)
+            self._comms.restore(message, content, comm.opener, at)
+            self._remembered.add(comm.comm_id)
+        return [Log("ledger.restored", {"comms": len(restored.comms)})]
 
     def begin(self, at: float, *, busy: bool) -> list[Command]:
         """The kernel answers, and may have comms of which nothing is known."""
@@ -149,15 +173,28 @@ class Priming:
 
     def _informed(self, info: _Info, at: float) -> list[Command]:
         closed = self._comms.closed_meanwhile or set()
+        commands: list[Command] = []
+        for comm_id in self._remembered - info.comms.keys():
+            commands += self._comms.forget(comm_id, at)
         for comm_id, comm in info.comms.items():
-            if comm_id not in self._comms.comms and comm_id not in closed:
+            if comm_id in closed:
+                continue
+            is_new = comm_id not in self._comms.comms
+            if is_new:
                 self._open(CommMessage(comm_id, comm.target_name), at)
-                if comm.target_name == WIDGET_TARGET:
-                    self._missing.append(comm_id)
+            if comm.target_name == WIDGET_TARGET and (is_new or comm_id in self._remembered):
+                self._missing.append(comm_id)
         self._comms.comms.put_first(info.comms)
+        return commands + self._ask_for_states(at)
+
+    def _ask_for_states(self, at: float) -> list[Command]:
         if not self._missing:
             return self._done(at)
-        if self._busy and self._kernel_info.has_subshells:
+        if self._busy and not self._kernel_info.has_subshells:
+            if self._remembered.issuperset(self._missing):
+                return [*self._done(at), *self._ask_each_one(at)]
+            return self._ask_all(at)
+        if self._busy:
             self.step = Step.SUBSHELL
             ask = self._asker.ask(Channel.CONTROL, "create_subshell_request", {}, at)
             return [ask, self._timer()]
@@ -194,15 +231,17 @@ class Priming:
             return []
         self._open(CommMessage(content.comm_id, WIDGET_TARGET, fields=content.fields), at)
         self._missing.remove(content.comm_id)
-        return [] if self._missing else self._done(at)
+        return [] if self._missing or self.step is Step.DONE else self._done(at)
 
     def _ask_each(self, at: float) -> list[Command]:
         self._missing = [comm_id for comm_id in self._missing if comm_id in self._comms.comms]
         if not self._missing:
             return self._done(at)
         self.step = Step.EACH
-        asked = [self._ask("comm_msg", _about(i, "request_state"), at) for i in self._missing]
-        return [*asked, self._timer()]
+        return [*self._ask_each_one(at), self._timer()]
+
+    def _ask_each_one(self, at: float) -> list[Command]:
+        return [self._ask("comm_msg", _about(i, "request_state"), at) for i in self._missing]
 
     def timer_fired(self, at: float) -> list[Command]:
         """A step was not answered in time, if it is still the same."""
@@ -215,6 +254,7 @@ class Priming:
     def _done(self, at: float) -> list[Command]:
         self.step = Step.DONE
         self._comms.closed_meanwhile = None
+        self._remembered.clear()
         values = {"comms": len(self._comms.comms), "without_state": len(self._missing)}
         commands: list[Command] = [Log("ledger.primed", values)]
         if self._has_control:
@@ -253,6 +293,7 @@ class Priming:
         self._subshell_id = self._awaited = None
         self._has_control = False
         self._missing.clear()
+        self._remembered.clear()
         return self.release()
 
     def _ask(

@@ -51,6 +51,7 @@ class Session:
         self._life = KernelLife(m, self._client_sent)
         self._presence = Presence(m, self._life)
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
+            ev.Restored: m.priming.restored,
             ev.EndpointBound: self._bound,
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._presence.returned,

@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 from jupyter_client import BlockingKernelClient, KernelManager
 
+from proxy.record.loading import WholeRecord, load
+
 DEADLINE = 30.0
 BIN = Path(sys.executable).parent
 
@@ -44,6 +46,7 @@ class Workplace:
             "JUPYTER_RUNTIME_DIR": str(root / "runtime"),
             "JUPYTER_PLATFORM_DIRS": "0",
             "KMUX_RUNTIME_DIR": str(runtime),
+            "KMUX_DATA_DIR": str(root / "data"),
             "KMUX_LOG_LEVEL": "info",
             # ipykernel's debugger warns on stderr, in whoever's cell runs by then.
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -87,6 +90,10 @@ class Workplace:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
             manager.cleanup_resources()
+
+    def record(self, name: str) -> WholeRecord:
+        """What is on the disk of a session, by now."""
+        return load(self.root / "data" / "records" / name)
 
     @contextmanager
     def run(self, *arguments: str, **environment: str) -> Iterator[Kmux]:

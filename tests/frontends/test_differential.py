@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,13 @@ from typing import Any
 import pytest
 
 from conformance.differential.canonical import canonical
-from conformance.differential.compare import compare
-from conformance.differential.conversation import Say
+from conformance.differential.compare import Difference, compare
+from conformance.differential.conversation import Conversation, Say, Step
+from conformance.differential.excuses import excuse
+from conformance.differential.investigate import Finding, Outcome
+from conformance.differential.judge import Verdict
 from conformance.differential.messages import Heard
+from conformance.differential.report import Run
 from conformance.differential.talk import Said, Transcript
 from conformance.differential.writer import write
 
@@ -135,3 +140,53 @@ def test_the_comparison_sees(tamper: Callable[[Transcript], object], kind: str) 
     other = transcript()
     tamper(other)
     assert any(kind in found for found in kinds(other)), kinds(other)
+
+
+DROPPED = "shell execute_request → iopub: -execute_input"
+"""Is chance: which cells were there when one failed."""
+LATE = "late for an error"
+TALK = Conversation(1, (Step("cell", (Say(msg_type="execute_request", content={}),)),))
+
+
+def finding(outcome: Outcome, *kinds: str) -> Finding:
+    """A conversation that differed in this."""
+    difference = Difference(where="message 0", kinds=kinds, direct=["{}"], proxied=[])
+    verdict = Verdict(differences=[difference], excused=Counter(), spoiled=True, said=1, heard=1)
+    return Finding(outcome=outcome, conversation=TALK, verdict=verdict)
+
+
+def test_what_came_once_is_excused_by_chance() -> None:
+    run = Run()
+    assert not run.add(finding("came once", DROPPED, "shell execute_request → iopub: -stream"))
+    assert run.equal
+    assert run.findings == []
+    assert run.by_chance == {LATE: 1}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        finding("differs", DROPPED),
+        finding("came once", DROPPED, "shell execute_request → iopub: -status(idle)"),
+        finding("came once", "kmux ended"),
+    ],
+)
+def test_chance_excuses_nothing_else(found: Finding) -> None:
+    run = Run()
+    assert run.add(found)
+    assert not run.equal
+    assert not run.by_chance
+
+
+def test_a_conversation_that_differs_by_chance_is_looked_at() -> None:
+    differences = finding("came once", DROPPED).verdict.differences
+    assert excuse(differences, TALK) == (differences, Counter(), False)
+
+
+def test_what_flips_directly_hides_nothing() -> None:
+    run = Run()
+    assert run.add(finding("flips directly", DROPPED))
+    assert run.equal
+    assert not run.known
+    assert run.add(finding("differs", DROPPED))
+    assert run.known == {DROPPED}

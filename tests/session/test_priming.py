@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.message import Message
-from proxy.session.commands import ToClient
-from proxy.session.events import KernelLaunched, ShuttingDown
+from proxy.session.commands import ToClient, ToKernel
+from proxy.session.comms import read
+from proxy.session.events import KernelLaunched, Restored, RestoredComm, ShuttingDown
 from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
 from tests.messages import as_json, message, reply, request, status
@@ -35,9 +36,13 @@ STATES = {
 }
 
 
-def proven(*, busy: bool, subshells: bool = True) -> tuple[Playbook, Message]:
+def proven(
+    *, busy: bool, subshells: bool = True, known: Restored | None = None
+) -> tuple[Playbook, Message]:
     """It has answered; kmux asks for its comms. Returns that question."""
     playbook = play(Session("kmux-1", Policy(on_death="end", owns_kernel=False)))
+    if known is not None:
+        playbook.when(known).expect()
     playbook.when(KernelLaunched(at=0, interrupt_mode="message", found=True))
     on_shell, on_control = [c.message for c in playbook.done if hasattr(c, "routing")]
     asked = on_control if busy else on_shell
@@ -194,3 +199,72 @@ def test_when_the_kernel_is_gone_who_waited_is_answered() -> None:
 def test_what_is_not_ours_is_not_shut_down() -> None:
     playbook, _ = proven(busy=False)
     playbook.when(ShuttingDown(at=0)).expect()
+
+
+def remembered(session: str = "kernel") -> Restored:
+    """What was known of the comms when kmux ended: the slider was at 7, and one has gone since."""
+    known = []
+    for comm_id, state in {**STATES, "gone": {"state": {}}}.items():
+        content = {
+            "comm_id": comm_id,
+            "target_name": "jupyter.widget",
+            "data": {"state": state["state"], "buffer_paths": []},
+        }
+        buffers = (b"\x00",) if comm_id == "slider" else ()
+        if buffers:
+            content["data"]["buffer_paths"] = [["raw"]]  # type: ignore[index]
+        opened = message("comm_open", content, buffers=buffers)
+        found = read(opened)
+        assert found is not None
+        known.append(
+            RestoredComm(
+                comm_id=comm_id,
+                target_name="jupyter.widget",
+                content=bytes(opened.raw_content),
+                metadata=b'{"version": "2.1.0"}',
+                buffers=buffers,
+                fields=found.fields,
+                opener=None,
+            )
+        )
+    return Restored(at=0, kernel_session=session, comms=tuple(known))
+
+
+def test_what_is_remembered_of_a_busy_kernel_holds_at_once() -> None:
+    """One that tells its comms on control, and has no subshells for the rest."""
+    playbook, question = proven(busy=True, subshells=False, known=remembered())
+    tell(playbook, question).expect(
+        asks_kernel("comm_msg", comm_id="layout", data={"method": "request_state"}),
+        asks_kernel("comm_msg", comm_id="slider", data={"method": "request_state"}),
+    )
+    is_filled(playbook)
+
+
+def test_it_is_corrected_when_the_kernel_has_time() -> None:
+    playbook, question = proven(busy=True, subshells=False, known=remembered())
+    tell(playbook, question)
+    asked = [c.message for c in playbook.of_kind(ToKernel) if c.message.msg_type == "comm_msg"]
+    data = {"method": "update", "state": {"value": 8}, "buffer_paths": []}
+    answer = message("comm_msg", {"comm_id": "slider", "data": data}, parent=asked[1])
+    playbook.when(kernel.publishes(status("busy", asked[1]))).expect()
+    playbook.when(kernel.publishes(answer)).expect()
+    playbook.when(kernel.publishes(status("idle", asked[1]))).expect()
+    asked_by_alice = message("comm_msg", {"comm_id": "slider", "data": {"method": "request_state"}})
+    playbook.when(alice.sends(asked_by_alice))
+    told = next(c.message for c in playbook.done if c.message.msg_type == "comm_msg")  # type: ignore[attr-defined]
+    assert told.content()["data"]["state"] == {"value": 8}
+
+
+def test_what_is_remembered_of_another_kernel_is_nothing() -> None:
+    playbook, question = proven(busy=False, known=remembered("another"))
+    assert len(playbook.session.machines.comms.comms) == 0
+    tell(playbook, question, {})
+    assert len(playbook.session.machines.comms.comms) == 0
+
+
+def test_an_idle_kernel_is_asked_all_the_same() -> None:
+    playbook, question = proven(busy=False, known=remembered())
+    opens = question_of(tell(playbook, question), "comm_open")
+    asked = question_of(idle(playbook, opens), "comm_msg")
+    playbook.when(kernel.publishes(states(asked))).expect(asks_kernel("comm_close", comm_id="kmux"))
+    is_filled(playbook)

@@ -9,11 +9,12 @@ from conformance.differential.repertoire.scene import Scene, cell, move
 
 LOOP = """\
 try:
-    print('begun', flush=True)
+    print('begun\\n', end='', flush=True)
     while True: pass
 except KeyboardInterrupt:
     raise KeyboardInterrupt('again') from None"""
-"""Is heard before it can be interrupted, and fails in the same line wherever that happens."""
+"""Is heard before it can be interrupted, and fails in the same line wherever that happens. The line
+break is no write of its own: the text may be heard before that."""
 INTERRUPT = Say(channel="control", msg_type="interrupt_request", content={})
 
 ERRORS = (
@@ -275,7 +276,10 @@ def interrupted(scene: Scene) -> None:
 
 @move(0.3)
 def interrupted_async(scene: Scene) -> None:
-    code = "import asyncio\nprint('begun', flush=True)\nwhile True: await asyncio.sleep(0.01)"
+    code = (
+        "import asyncio\nprint('begun\\n', end='', flush=True)\n"
+        "while True: await asyncio.sleep(0.01)"
+    )
     scene.step("interrupted async", cell(code), Hear("stream"), INTERRUPT)
 
 

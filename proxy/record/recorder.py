@@ -1,0 +1,402 @@
+"""Writes a session's record behind it: facts into state, state into the document, that onto disk.
+
+One task does all of it, one step after the other, at most once in ``INTERVAL_SECONDS`` and less
+often where a step takes long: it may lag, and never stands in a message's way. What comes in
+meanwhile is folded when it is done: the last value of each key, text behind text.
+
+    facts -> state -> blobs (worker thread) -> document (slices of 4 ms) -> log (worker thread)
+                                                        |
+                                                        +-> peers (sync)
+
+History never shrinks in Automerge, so the document is replaced by one that is made anew from the
+state: when another kernel begins, and past the limits below. A small root document that stays
+names the present one.
+
+Where the disk takes nothing the session goes on: the document lives in memory and says since when
+it is not durable, what should be a blob is kept for a while, and all of it is tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import trio
+
+from proxy.errors import StoreError
+from proxy.logs import log
+from proxy.record import outputs as shown
+from proxy.record.addresses import DocumentId, new_document_id, url_of
+from proxy.record.archive import Page, RetentionPolicy, blobs_in, next_page, overdue
+from proxy.record.document import ROOT, Document, DocumentBroken
+from proxy.record.files import RecordFiles
+from proxy.record.folding import Folding
+from proxy.record.projection import Projection, forget
+from proxy.record.state import SessionRecord, Stream
+from proxy.record.trees import ROOT_SCHEMA
+from proxy.record.values import Large
+from proxy.session.facts import Fact, KernelBegan, Present
+
+INTERVAL_SECONDS = 0.05
+MAX_INTERVAL_SECONDS = 1.0
+SHARE = 0.1
+"""How much of the time the record may take, before its interval becomes longer."""
+FACTS_AT_ONCE = 100
+SYNC_SECONDS = 1.0
+"""How often the log is flushed to the disk itself: a crash of the machine loses as much."""
+RETRY_SECONDS = 5.0
+MAX_HOMELESS_BYTES = 256 * 1024 * 1024
+"""Of values that the disk does not take."""
+MAX_CHANGES = 5_000
+MAX_OPERATIONS = 20_000
+MAX_BYTES = 4 * 1024 * 1024
+"""A document that has more is replaced: loading it takes 20 ms, an acknowledgement 0.2 ms."""
+MERGED_BYTES = 1024 * 1024
+"""Pieces of a stream are merged into blobs of this size."""
+
+
+class Audience(Protocol):
+    """Who follows the documents."""
+
+    def add(self, document_id: DocumentId, document: Document) -> None:
+        """This document can be followed."""
+
+    def changed(self, document_id: DocumentId) -> None:
+        """This document was written to."""
+
+    def retire(self, document_id: DocumentId) -> None:
+        """Another one has taken this one's place."""
+
+
+class Recorder:
+    """The record of one session. :meth:`run` is its life."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        files: RecordFiles,
+        *,
+        root: tuple[DocumentId, Document] | None = None,
+        pages: Sequence[Page] = (),
+        policy: RetentionPolicy | None = None,
+    ) -> None:
+        self.record = record
+        self.root_id, self._root = root or (new_document_id(), Document())
+        """Its history goes on as long as its id: who has the old one would mix them up."""
+        self.document_id: DocumentId | None = None
+        self.present: Callable[[], Present] | None = None
+        """Says what the session is now."""
+        self.blobs = files.blobs
+        self._files = files
+        self._policy = policy or RetentionPolicy()
+        self.audience: Audience | None = None
+        """Who is told of documents and changes."""
+        self._folding = Folding(record)
+        self._facts: deque[Fact] = deque()
+        self._pages = list(pages)
+        self._projection: Projection | None = None
+        self._saved: list[bytes] = []
+        """The heads of the document as far as the disk has it."""
+        self._must_begin = True
+        """Whether a new document is due."""
+        self._broken_at: float | None = None
+        """When the disk refused the last time."""
+        self._homeless: dict[str, Large] = {}
+        """Values that the disk did not take, by name."""
+        self._synced_at = 0.0
+        self._is_unsynced = False
+        self._awake = trio.Event()
+        self._one_at_a_time = trio.Lock()
+        self._thread = trio.CapacityLimiter(1)
+
+    @property
+    def directory(self) -> Path:
+        """Where it is on the disk."""
+        return self._files.directory
+
+    @property
+    def url(self) -> str:
+        """Where peers find it."""
+        return url_of(self.root_id)
+
+    def fetch(self, large: Large) -> bytes:
+        """Return a large value's bytes. Raises :class:`StoreError` where they are lost."""
+        if large.part is not None:
+            return bytes(large.part)
+        homeless = self._homeless.get(large.sha256)
+        if homeless is not None and homeless.part is not None:
+            return bytes(homeless.part)
+        return self.blobs.get(large.sha256)
+
+    # What comes in
+
+    def take(self, facts: list[Fact]) -> None:
+        """Keep what happened. Nothing is done with it yet."""
+        self._facts += facts
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed: look at it soon."""
+        if not self._awake.is_set():
+            self._awake.set()
+
+    # Life
+
+    async def run(self) -> None:
+        """Record until cancelled, and then once more."""
+        try:
+            while True:
+                await self._awake.wait()
+                self._awake = trio.Event()
+                begun = trio.current_time()
+                await self.flush()
+                took = trio.current_time() - begun
+                pause = min(max(INTERVAL_SECONDS, took / SHARE), MAX_INTERVAL_SECONDS)
+                await trio.sleep(pause)
+                if self._is_unsynced or self._broken_at is not None:
+                    self.wake()
+        finally:
+            with trio.move_on_after(MAX_INTERVAL_SECONDS * 10, shield=True):
+                await self.flush()
+                await self._on_disk(self._files.sync)
+            self._files.close()
+
+    async def flush(self) -> None:
+        """Write down all that is known by now."""
+        async with self._one_at_a_time:
+            await self._fold()
+            await self._store(self._folding.settle())
+            if self._must_begin or self._projection is None or self._is_full(self._projection):
+                await self._begin_epoch()
+            else:
+                try:
+                    await self._write(self._projection)
+                    await self._append(self._projection.document)
+                    if self.audience is not None and self.document_id is not None:
+                        # Who follows keeps it: it is on the disk before.
+                        self.audience.changed(self.document_id)
+                except DocumentBroken as error:
+                    log().error("record.document_broken", why=str(error))
+                    await self._begin_epoch()
+            await self._sync()
+
+    async def _fold(self) -> None:
+        while self._facts:
+            for _ in range(min(FACTS_AT_ONCE, len(self._facts))):
+                fact = self._facts.popleft()
+                self._folding.take(fact)
+                self._must_begin |= isinstance(fact, KernelBegan)
+            await trio.lowlevel.checkpoint()
+        if self.present is not None:
+            self._folding.be(self.present())
+
+    # The document
+
+    async def _write(self, projection: Projection) -> None:
+        while projection.write(self._folding):
+            await trio.lowlevel.checkpoint()
+
+    @staticmethod
+    def _is_full(projection: Projection) -> bool:
+        document = projection.document
+        changes, operations, size = projection.made_of
+        return (
+            document.changes - changes > MAX_CHANGES
+            or document.operations - operations > MAX_OPERATIONS
+            or document.bytes_written - size > MAX_BYTES
+        )
+
+    async def _begin_epoch(self) -> None:
+        """Have another document take this one's place."""
+        await self._archive()
+        await self._merge_streams()
+        record, before = self.record, self.document_id
+        self._folding.changed_executions = dict(record.executions)
+        self._folding.changed_comms = dict(record.comms)
+        self._folding.changed_session = True
+        forget(record)
+        await self._store(self._folding.settle())
+        projection = Projection(record, self._pages)
+        while projection.write(self._folding):
+            await trio.lowlevel.checkpoint()
+        projection.is_made()
+        self._projection = projection
+        self._must_begin = False
+        self.document_id = new_document_id()
+        await self._save()
+        if self.audience is not None:
+            self.audience.add(self.document_id, projection.document)
+            if before is None:
+                self.audience.add(self.root_id, self._root)
+            else:
+                self.audience.changed(self.root_id)
+                self.audience.retire(before)
+        log().debug("record.epoch_began", epoch=self._files.epoch)
+        await self._collect()
+
+    def _write_root(self, epoch: int) -> None:
+        assert self.document_id is not None
+        wanted: dict[str, str | int] = {
+            "schema": ROOT_SCHEMA,
+            "name": self.record.name,
+            "url": self.url,
+            "epoch": epoch,
+            "document": url_of(self.document_id),
+        }
+        try:
+            with self._root.write() as writer:
+                for key, value in wanted.items():
+                    writer.put(ROOT, key, value)
+        except DocumentBroken:
+            if self.audience is not None:
+                self.audience.retire(self.root_id)
+            self.root_id, self._root = new_document_id(), Document()
+            self._write_root(epoch)
+            if self.audience is not None:
+                self.audience.add(self.root_id, self._root)
+
+    async def _archive(self) -> None:
+        """Move what is long over into the archive, and let go of what is past its bound."""
+        now = time.time()
+        page = next_page(self.record, now)
+        if page is not None:
+            await self._store([page.large])
+            self._pages.append(page)
+        count = overdue(self._pages, self._policy, now)
+        for gone in self._pages[:count]:
+            self.record.let_go.executions += gone.executions
+            self.record.let_go.outputs += gone.outputs
+            self.record.let_go.bytes += gone.bytes
+        del self._pages[:count]
+
+    async def _merge_streams(self) -> None:
+        """Make few large pieces of the many small ones of a long stream, and bound it."""
+        for execution in self.record.executions.values():
+            for output in execution.outputs.items:
+                if isinstance(output, Stream) and len(output.chunks) > 1:
+                    await self._merge(output)
+
+    async def _merge(self, stream: Stream) -> None:
+        def merged() -> list[str | Large]:
+            return shown.merge(stream.chunks, self.blobs.get, MERGED_BYTES)
+
+        if all(isinstance(c, Large) and c.size >= MERGED_BYTES for c in stream.chunks[:-1]):
+            return
+        try:
+            stream.chunks = await trio.to_thread.run_sync(merged, limiter=self._thread)
+        except StoreError as error:
+            log().warning("record.not_merged", why=str(error))
+        shown.bound(stream)
+
+    # The disk
+
+    async def _store(self, values: list[Large]) -> None:
+        if values:
+            await trio.to_thread.run_sync(self._store_here, values, limiter=self._thread)
+
+    def _store_here(self, values: list[Large]) -> None:
+        for value in (*self._homeless.values(), *values):
+            assert value.part is not None
+            try:
+                value.sha256 = self.blobs.put(value.part, value.media_type)
+            except StoreError as error:
+                value.sha256 = hashlib.sha256(value.part).hexdigest()
+                self._refused(error)
+                self._keep(value)
+            else:
+                value.part = None
+                self._homeless.pop(value.sha256, None)
+
+    def _keep(self, value: Large) -> None:
+        """Keep what the disk did not take, up to a bound: past it, it is lost."""
+        self._homeless[value.sha256] = value
+        size = sum(each.size for each in self._homeless.values())
+        while size > MAX_HOMELESS_BYTES:
+            lost = self._homeless.pop(next(iter(self._homeless)))
+            size -= lost.size
+            lost.part = None
+
+    async def _append(self, document: Document) -> None:
+        if self._broken_at is not None:
+            if time.time() - self._broken_at >= RETRY_SECONDS:
+                await self._save()
+            return
+        heads = document.heads
+        if heads != self._saved:
+            chunk = document.changes_since(self._saved)
+            if await self._on_disk(self._files.append, chunk):
+                self._saved = heads
+                self._is_unsynced = True
+
+    async def _save(self) -> None:
+        """Have the whole document on the disk, and what it needs."""
+        assert self._projection is not None
+        document, epoch = self._projection.document, self._files.next_epoch
+        self._write_root(epoch)
+        heads, snapshot, root = document.heads, document.save(), self._root.save()
+        if self._homeless:
+            await trio.to_thread.run_sync(self._store_here, [], limiter=self._thread)
+        if await self._on_disk(self._files.begin_epoch, epoch, snapshot, root):
+            self._saved = heads
+            if not self._homeless:
+                self._broken_at = None
+                self.record.not_durable_since = None
+                self._folding.changed_session = True
+
+    async def _sync(self) -> None:
+        now = trio.current_time()
+        if self._is_unsynced and now - self._synced_at >= SYNC_SECONDS:
+            self._synced_at = now
+            self._is_unsynced = False
+            await self._on_disk(self._files.sync)
+
+    async def _on_disk(self, action: Callable[..., None], *arguments: object) -> bool:
+        """Do something with files, in the worker thread. Returns whether it succeeded."""
+        try:
+            await trio.to_thread.run_sync(action, *arguments, limiter=self._thread)
+        except StoreError as error:
+            self._refused(error)
+            return False
+        return True
+
+    def _refused(self, error: StoreError) -> None:
+        if self._broken_at is None:
+            log().error("record.not_durable", why=str(error))
+        self._broken_at = time.time()
+        if self.record.not_durable_since is None:
+            self.record.not_durable_since = self._broken_at
+            self._folding.changed_session = True
+
+    async def _collect(self) -> None:
+        """Delete the blobs that nothing refers to any more."""
+        if self._broken_at is not None:
+            return
+        live = {value.sha256 for value in self._all_values()}
+        pages = [page.large.sha256 for page in self._pages]
+
+        def collect() -> None:
+            named = set(live)
+            for sha256 in pages:
+                tree = msgspec.json.decode(self.blobs.get(sha256))
+                named |= {sha256, *(name for name, _ in blobs_in(tree))}
+            self._files.collect(named)
+
+        await self._on_disk(collect)
+
+    def _all_values(self) -> list[Large]:
+        record = self.record
+        values: list[object] = [record.kernel.info]
+        for execution in record.executions.values():
+            values.append(execution.code)
+            for output in execution.outputs.items:
+                values += shown.larges(output)
+        for comm in record.comms.values():
+            values += (comm.content, comm.metadata, *comm.buffers)
+            for value, buffers in comm.values.values():
+                values += (value, *(large for _, large in buffers))
+        return [value for value in values if isinstance(value, Large) and value.sha256]

@@ -1,0 +1,260 @@
+"""The recorder: facts go in, and are on the disk, in the document and with who follows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+import trio.lowlevel
+import trio.testing
+
+from proxy.errors import StoreError
+from proxy.record import archive
+from proxy.record import recorder as module
+from proxy.record.addresses import DocumentId
+from proxy.record.document import Document, DocumentBroken
+from proxy.record.files import RecordFiles
+from proxy.record.loading import load
+from proxy.record.recorder import INTERVAL_SECONDS, RETRY_SECONDS, Recorder
+from proxy.record.state import SessionRecord, Stream
+from proxy.session import facts
+from tests.record import facts as f
+
+
+class Follower:
+    """Who is told of documents, and reads them."""
+
+    def __init__(self) -> None:
+        self.documents: dict[DocumentId, Document] = {}
+        self.changes: list[DocumentId] = []
+        self.retired: list[DocumentId] = []
+
+    def add(self, document_id: DocumentId, document: Document) -> None:
+        self.documents[document_id] = document
+
+    def changed(self, document_id: DocumentId) -> None:
+        self.changes.append(document_id)
+
+    def retire(self, document_id: DocumentId) -> None:
+        self.retired.append(document_id)
+
+
+def new_recorder(directory: Path) -> Recorder:
+    files = RecordFiles(directory)
+    files.load()
+    recorder = Recorder(SessionRecord("name", "python3", started=1.0), files)
+    recorder.audience = Follower()
+    return recorder
+
+
+@asynccontextmanager
+async def recording(directory: Path) -> AsyncIterator[Recorder]:
+    recorder = new_recorder(directory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        yield recorder
+        nursery.cancel_scope.cancel()
+
+
+def a_cell(name: str = "a") -> list[facts.Fact]:
+    return [f.queued("1", name), f.sent(name), f.prints("out\n", name), f.ended(name)]
+
+
+def texts(recorder: Recorder | None, directory: Path) -> list[str]:
+    """What the cells printed, as a command reads it from the disk."""
+    whole = load(directory)
+    printed = []
+    for execution in whole.record.executions.values():
+        for output in execution.outputs.items:
+            assert isinstance(output, Stream)
+            pieces = [c if isinstance(c, str) else whole.fetch(c).decode() for c in output.chunks]
+            printed.append("".join(pieces))
+    return printed
+
+
+async def test_what_is_told_is_on_the_disk_within_the_interval(tmp_path: Path) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([facts.KernelBegan(at=1.0, found=False), *a_cell()])
+        await trio.sleep(INTERVAL_SECONDS * 20)
+        assert texts(recorder, tmp_path / "r") == ["out\n"]
+        recorder.take([f.prints("more\n", "a"), *a_cell("b")])
+        await recorder.flush()
+        assert texts(recorder, tmp_path / "r") == ["out\nmore\n", "out\n"]
+    assert texts(None, tmp_path / "r") == ["out\nmore\n", "out\n"], "and when it has ended"
+
+
+async def test_the_last_facts_are_written_when_it_ends(tmp_path: Path) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        await recorder.flush()
+        recorder.take(a_cell())
+    assert texts(None, tmp_path / "r") == ["out\n"]
+
+
+async def test_who_follows_hears_of_each_change_and_of_another_document(tmp_path: Path) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        follower = recorder.audience
+        assert isinstance(follower, Follower)
+        recorder.take([facts.KernelBegan(at=1.0, found=False), *a_cell()])
+        await recorder.flush()
+        first = recorder.document_id
+        assert first is not None
+        assert set(follower.documents) == {recorder.root_id, first}
+        recorder.take([f.prints("more\n", "a")])
+        await recorder.flush()
+        assert follower.changes[-1] == first
+        recorder.take([facts.KernelBegan(at=2.0, found=False)])
+        await recorder.flush()
+        second = recorder.document_id
+        assert second is not None
+        assert second != first
+        assert follower.retired == [first]
+        root = follower.documents[recorder.root_id].read()
+        assert root["document"] == f"automerge:{second}"
+        assert root["url"] == recorder.url == f"automerge:{recorder.root_id}"
+        (cell,) = follower.documents[second].read()["executions"]  # type: ignore[misc]
+        assert cell["outputs"][0]["text"] == ["out\nmore\n"], "in one piece again"  # type: ignore[index,call-overload]
+
+
+async def test_a_document_with_too_much_history_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_CHANGES", 10)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.opens("c", {"value": 0})])
+        ids = set()
+        for value in range(50):
+            recorder.take([f.changes("c", {"value": value})])
+            await recorder.flush()
+            ids.add(recorder.document_id)
+    assert 4 <= len(ids) <= 6
+    comm = load(tmp_path / "r").record.comms["c"]
+    assert comm.fields is not None
+    assert bytes(comm.fields["value"].value or b"") == b"49"
+    epochs = [path.name for path in (tmp_path / "r").glob("epoch-*")]
+    assert len(epochs) == 2, "a snapshot and its log; the others are gone"
+
+
+async def test_large_values_are_blobs_and_go_when_nothing_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([*a_cell(), f.shows({"text/plain": "x" * 100_000}, "a", "d")])
+        await recorder.flush()
+        blobs = recorder._files.blobs
+        monkeypatch.setattr(blobs, "_grace_seconds", 0.0)
+        assert blobs.count == 1
+        recorder.take([f.says("clear_output", "a", wait=False)])
+        recorder.take([facts.KernelBegan(at=2.0, found=False)])
+        await recorder.flush()
+        assert blobs.count == 0
+
+
+async def test_long_streams_are_few_large_pieces_and_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MERGED_BYTES", 50_000)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        for number in range(40):
+            recorder.take([f.prints(f"{number}:{'x' * 9_000}\n", "a")])
+            await recorder.flush()
+        recorder.take([facts.KernelBegan(at=2.0, found=False)])
+        await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        (stream,) = execution.outputs.items
+        assert isinstance(stream, Stream)
+        assert len(stream.chunks) == 7
+    (text,) = texts(None, tmp_path / "r")
+    assert text == "".join(f"{number}:{'x' * 9_000}\n" for number in range(40))
+
+
+async def test_what_is_long_over_is_in_the_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "LIVE_EXECUTIONS", 5)
+    monkeypatch.setattr(archive, "MIN_PAGE", 10)
+    async with recording(tmp_path / "r") as recorder:
+        for epoch in range(4):
+            recorder.take([facts.KernelBegan(at=2.0, found=False)])
+            for number in range(20):
+                recorder.take(a_cell(f"{epoch}-{number}"))
+            await recorder.flush()
+        assert len(recorder.record.executions) <= 25
+        await recorder.flush()
+    whole = load(tmp_path / "r").record
+    names = [execution.msg_id for execution in whole.executions.values()]
+    assert names == [f"{epoch}-{number}" for epoch in range(4) for number in range(20)]
+
+
+async def test_a_full_disk_is_survived_and_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    def full(*args: Any) -> None:
+        raise StoreError("cannot write: no space left on device")
+
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+        for name in ("append", "begin_epoch", "sync"):
+            monkeypatch.setattr(recorder._files, name, full)
+        monkeypatch.setattr(recorder._files.blobs, "put", full)
+        recorder.take([*a_cell("b"), f.shows({"text/plain": "x" * 100_000}, "b")])
+        await recorder.flush()
+        assert recorder.record.not_durable_since is not None
+        (large,) = [v for v in recorder._all_values() if v.size == 100_000]
+        assert recorder.fetch(large) == b"x" * 100_000, "in memory, as long as it must be"
+        assert texts(recorder, tmp_path / "r") == ["out\n"], "what was there is there"
+        monkeypatch.undo()
+        recorder._broken_at = 0.0  # RETRY_SECONDS ago
+        recorder.take(a_cell("c"))
+        await recorder.flush()
+        assert recorder.record.not_durable_since is None
+    assert RETRY_SECONDS > 0
+    whole = load(tmp_path / "r")
+    assert len(whole.record.executions) == 3
+
+
+async def test_a_document_that_panicked_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+        first = recorder.document_id
+        assert recorder._projection is not None
+
+        def panics(*args: Any) -> bool:
+            raise DocumentBroken("automerge panicked: for the test")
+
+        monkeypatch.setattr(recorder._projection, "write", panics)
+        recorder.take(a_cell("b"))
+        await recorder.flush()
+        assert recorder.document_id != first
+    assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
+
+
+async def test_a_flood_lags_and_loses_nothing(tmp_path: Path) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        for number in range(20_000):
+            recorder.take([f.prints(f"{number}\n", "a")])
+            if number % 1000 == 0:
+                await trio.lowlevel.checkpoint()
+    (text,) = texts(None, tmp_path / "r")
+    assert text == "".join(f"{number}\n" for number in range(20_000))
+
+
+def test_files_are_the_users_own(tmp_path: Path) -> None:
+    async def once() -> None:
+        async with recording(tmp_path / "r") as recorder:
+            recorder.take(a_cell())
+            await recorder.flush()
+
+    trio.run(once)
+    modes = {os.stat(path).st_mode & 0o777 for path in (tmp_path / "r").rglob("*")}
+    assert modes <= {0o600, 0o700}
