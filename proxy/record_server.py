@@ -94,8 +94,9 @@ class RecordServer:
 
         Raises :class:`ConfigError` where the port cannot be had.
         """
+        await self.front.listen()
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.front.serve)
+            nursery.start_soon(self.front.serve)
             task_status.started()
             while True:
                 await trio.sleep(EXPIRE_SECONDS)

@@ -14,7 +14,7 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
 from proxy import record_server
-from proxy.errors import StoreError
+from proxy.errors import ConfigError, StoreError
 from proxy.record import sync as sync_module
 from proxy.record.document import DocumentBroken
 from proxy.record.sync import SyncServer
@@ -145,6 +145,14 @@ async def test_a_damaged_store_ends_one_request(monkeypatch: pytest.MonkeyPatch)
 def blobs_of(server: RecordServer) -> BlobsInMemory:
     assert isinstance(server._blobs, BlobsInMemory)
     return server._blobs
+
+
+async def test_a_port_that_is_taken_is_told_as_it_is() -> None:
+    """Who asked for a port may then take another one."""
+    async with open_server() as server, trio.open_nursery() as nursery:
+        second = RecordServer(SyncServer("x"), BlobsInMemory(), port=server.front.port)
+        with pytest.raises(ConfigError, match="choose another port"):
+            await nursery.start(second.serve)
 
 
 # Documents

@@ -79,13 +79,14 @@ class WebFront:
     ) -> None:
         self.address = address
         self.port = port
-        """Where it listens. Once :meth:`serve` has started, never 0."""
+        """Where it listens. Once it does, never 0."""
         self.connections = 0
         """How many there are."""
         self._routes = Routes(routes)
         self._sink = sink
         self._admission = Admission(token, address, origins)
         self._max_connections = max_connections
+        self._listeners: list[trio.SocketListener] = []
 
     @property
     def netloc(self) -> str:
@@ -93,11 +94,8 @@ class WebFront:
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{address}:{self.port}"
 
-    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled. All connections are closed then, WebSockets with a goodbye.
-
-        Raises :class:`ConfigError` where the port cannot be had.
-        """
+    async def listen(self) -> None:
+        """Take the port. Raises :class:`ConfigError` where it cannot be had."""
         try:
             listeners = await trio.open_tcp_listeners(
                 self.port, host=self.address, backlog=_BACKLOG
@@ -109,9 +107,18 @@ class WebFront:
             ) from None
         for more in listeners[1:]:  # a name with several addresses
             await more.aclose()
+        self._listeners = listeners[:1]
         self.port = listeners[0].socket.getsockname()[1]
+
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled. All connections are closed then, WebSockets with a goodbye.
+
+        Raises :class:`ConfigError` where the port is yet to be taken, and cannot be had.
+        """
+        if not self._listeners:
+            await self.listen()
         task_status.started()
-        await trio.serve_listeners(self._serve_connection, listeners[:1])
+        await trio.serve_listeners(self._serve_connection, self._listeners)
 
     async def _serve_connection(self, stream: trio.SocketStream) -> None:
         self.connections += 1
