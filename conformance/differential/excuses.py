@@ -176,10 +176,10 @@ EXCUSES = (
     Excuse(
         name="late for an error",
         reason="ipykernel throws away the cells that it has read when another fails; which these "
-        "are is chance",
+        "are is chance, and so is the count of all that come after, on whatever shell",
         kind=r"shell execute_request → (iopub: [-+](execute_input|stream|display_data|error"
-        r"|execute_result)|shell: execute_reply\.(metadata\.status|content\.\w+( missing| added)?)"
-        r"|iopub: \w+\.content\.execution_count)",
+        r"|execute_result)|shell: execute_reply\.(metadata\.status|content\.\w+( missing| added)?))"
+        r"|\w+ execute_request → (iopub|shell): \w+\.content\.execution_count",
         chance=True,
     ),
     Excuse(

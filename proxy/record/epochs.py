@@ -120,7 +120,7 @@ def read_epoch(directory: Path, number: int) -> Epoch | str:
         return "Automerge refuses the snapshot"
     length = chunks[taken - 1].end if taken else 0
     damage = ""
-    if not log and log_file.exists() and log_file.stat().st_size:
+    if not log and _size(log_file):
         damage = "the log cannot be read"
     elif taken < len(chunks):
         damage = f"Automerge refuses the change at {length}"
@@ -184,3 +184,11 @@ def _read(path: Path) -> bytes | None:
         if error.errno != errno.EIO:
             raise
         return b""  # the medium is damaged, and so is the file
+
+
+def _size(path: Path) -> int:
+    """Return a file's size; 0 where there is none any more, as when its epoch is over."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
