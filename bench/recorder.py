@@ -22,9 +22,9 @@ _recordings: list[Recording] = []
 
 
 class _RecordedSession(Session):
-    def __init__(self, ident: str, policy: Policy | None = None) -> None:
-        super().__init__(ident, policy)
-        self._recording = Recording(ident, policy)
+    def __init__(self, ident: str, policy: Policy | None = None, *, records: bool = False) -> None:
+        super().__init__(ident, policy, records=records)
+        self._recording = Recording(ident, policy, records)
         _recordings.append(self._recording)
 
     def handle(self, event: Event) -> list[Command]:

@@ -23,12 +23,14 @@ class Recording:
 
     ident: str
     policy: Policy | None
+    records: bool
+    """Whether it told the record."""
     events: list[ev.Event] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
 
     def new_session(self) -> Session:
         """Make a session like the one that was recorded: it will make up the same ids."""
-        return Session(self.ident, self.policy)
+        return Session(self.ident, self.policy, records=self.records)
 
     def add(self, event: ev.Event, commands: list[Command]) -> None:
         self.events.append(event)
