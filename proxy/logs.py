@@ -44,6 +44,7 @@ EVENTS = frozenset(
         "record.refused",
         "record.unreadable",
         "session.ended",
+        "session.resumed",
         "session.started",
         "stdin.answer_ignored",
         "stdin.asker_gone",

@@ -121,6 +121,8 @@ class KernelDied(Event, frozen=True):
     """The kernel's process ended, or could not be started. ``reason`` is one line for a person."""
 
     reason: str
+    for_good: bool = False
+    """Whether it is not to be started again, whatever the policy is: it was dead when kmux came."""
 
 
 class RestartRequested(Event, frozen=True):

@@ -103,14 +103,16 @@ class Lifecycle:
         self.was_ready |= new is State.READY
         return changed
 
-    def die(self, cause: str, at: float) -> bool:
+    def die(self, cause: str, at: float, *, for_good: bool = False) -> bool:
         """The kernel's process ended. Returns whether it is to be started again."""
         self.cause = cause
         self._deaths.append(at)
         while at - self._deaths[0] > RESTART_WINDOW_SECONDS:
             self._deaths.popleft()
         allowed = (
-            self.policy.on_death == "restart" and len(self._deaths) <= self.policy.restart_limit
+            not for_good
+            and self.policy.on_death == "restart"
+            and len(self._deaths) <= self.policy.restart_limit
         )
         self.happen("died" if allowed else "died for good")
         return self.state is State.RESTARTING

@@ -27,6 +27,7 @@ from proxy.session import (
 )
 from proxy.session import events as ev
 from proxy.session.asker import KMUX
+from proxy.session.carrying import Carried, Carrying, Resumed
 from proxy.session.comm_desk import COMM_TYPES
 from proxy.session.commands import Command, Log, Record, ToAll, ToClient, ToKernel
 from proxy.session.diary import Diary
@@ -48,10 +49,14 @@ class Session:
         """``records`` is whether facts are told (:class:`commands.Record`)."""
         self._diary = Diary(records)
         self.machines = m = Machines(ident, policy or Policy(), self._diary)
-        self._life = KernelLife(m, self._client_sent)
+        self.changes = 0
+        """Grows with each event after which :meth:`carried` may be another one."""
+        self._carrying = Carrying(m, m.asker)
+        self._life = KernelLife(m, self._carrying, self._client_sent)
         self._presence = Presence(m, self._life)
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
             ev.Restored: m.priming.restored,
+            Resumed: lambda event: self._carrying.resume(event.carried, event.at),
             ev.EndpointBound: self._bound,
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._presence.returned,
@@ -102,6 +107,10 @@ class Session:
             holders=m.comms.holders.news(),
         )
 
+    def carried(self, at: float) -> Carried:
+        """Return what is on its way, for a session that goes on with this kernel."""
+        return self._carrying.carried(at)
+
     @property
     def ended(self) -> bool:
         """Whether this session is over, and the kernel not to be started again."""
@@ -114,7 +123,10 @@ class Session:
 
     def handle(self, event: ev.Event) -> list[Command]:
         """Take in one event and return what to do, in order."""
-        commands = self._handlers[type(event)](event)
+        kind = type(event)
+        if kind is not ev.KernelSent or event.channel is not Channel.IOPUB:  # type: ignore[attr-defined]
+            self.changes += kind is not ev.TurnEnded
+        commands = self._handlers[kind](event)
         if self._diary.facts:
             return [*commands, Record(self._diary.take())]
         return commands
