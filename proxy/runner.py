@@ -197,8 +197,8 @@ class Runner:
     def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
         self.dispatch(ev.KernelLaunched(at=time.time(), interrupt_mode=interrupt_mode, found=found))
 
-    def kernel_died(self, reason: str) -> None:
-        self.dispatch(ev.KernelDied(at=time.time(), reason=reason))
+    def kernel_died(self, reason: str, for_good: bool = False) -> None:
+        self.dispatch(ev.KernelDied(at=time.time(), reason=reason, for_good=for_good))
 
     def kernel_was_ready(self) -> bool:
         return self.session.machines.lifecycle.was_ready

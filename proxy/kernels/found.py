@@ -85,6 +85,10 @@ class FoundKernel:
         """Let go of it."""
         self._end.set()
 
+    def leave(self) -> None:
+        """Let go of it."""
+        self._end.set()
+
     def end_when_gone(self) -> None:
         """Let go of it: whoever started it ends it."""
         self._end.set()
