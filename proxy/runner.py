@@ -50,13 +50,18 @@ class Runner:
         *,
         changed: Callable[[str, ClientId, str], None] | None = None,
         recorded: Callable[[list[Fact]], None] | None = None,
+        moved: Callable[[], None] | None = None,
     ) -> None:
+        """``changed`` is told of clients that come and go, ``recorded`` of facts; ``moved`` is
+        called when a turn in which anything happened is over."""
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
         self._sockets = sockets
         self._changed = changed or (lambda what, client, name: None)
         self._recorded = recorded or (lambda facts: None)
+        self._moved = moved or (lambda: None)
+        self._turn_noted = False
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
         self._busy = False
@@ -92,7 +97,6 @@ class Runner:
         and all sockets are closed.
         """
         status = None
-        self._sockets.after_turn.append(self._turn_ended)
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -101,7 +105,6 @@ class Runner:
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
-            self._sockets.after_turn.remove(self._turn_ended)
             for endpoint in self._endpoints.values():
                 endpoint.close(LINGER_MS)
             self._log.info("session.ended", status=status)
@@ -141,6 +144,9 @@ class Runner:
         while self._queue:
             self._handle(self._queue.popleft())
         self._busy = False
+        if not self._turn_noted:
+            self._turn_noted = True
+            self._sockets.at_turn_end(self._turn_ended)
 
     def _handle(self, event: ev.Event) -> None:
         try:
@@ -206,6 +212,8 @@ class Runner:
     def _turn_ended(self) -> None:
         if self.session.is_behind:
             self.dispatch(ev.TurnEnded(at=time.time()))
+        self._turn_noted = False
+        self._moved()
 
     def _reject(self, channel: Channel, error: ProtocolError) -> None:
         self._rejections.count(channel, error)

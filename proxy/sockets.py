@@ -175,8 +175,7 @@ class SocketSet:
         self.posted: list[ZmqSocket] = []
         self.in_turn = False
         """Whether messages are being delivered, and what is posted goes out at the turn's end."""
-        self.after_turn: list[Callable[[], None]] = []
-        """Called when what a turn brought is handled, and what it led to is sent."""
+        self._at_turn_end: list[Callable[[], None]] = []
         self.wakeups = 0
 
     def add(
@@ -194,6 +193,16 @@ class SocketSet:
         self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self.check(socket)
         return socket
+
+    def at_turn_end(self, call: Callable[[], None]) -> None:
+        """Call when what this turn brought is handled, and what it led to is sent.
+
+        Once: whoever has more to do then asks again. Outside of a turn it is called at once.
+        """
+        if self.in_turn:
+            self._at_turn_end.append(call)
+        else:
+            call()
 
     def check(self, socket: ZmqSocket) -> None:
         """Look at a socket before the next sleep, and wake up for it if this one has begun."""
@@ -257,8 +266,10 @@ class SocketSet:
         if not outer:
             while self.posted:
                 self.posted.pop().flush()
-            for call in self.after_turn:
-                call()
+            if self._at_turn_end:
+                calls, self._at_turn_end = self._at_turn_end, []
+                for call in calls:
+                    call()
         return more
 
     def close_all(self) -> None:

@@ -8,7 +8,6 @@ its exit status is the kernel's.
 
 from __future__ import annotations
 
-import gc
 import os
 import secrets
 import signal
@@ -22,31 +21,17 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
-from proxy import memory
 from proxy.daemon import registration as registrations
 from proxy.daemon.answering import Answering, visible
 from proxy.daemon.registry import SessionInfo
-from proxy.endpoints.zmq import ZmqEndpoint
-from proxy.errors import ConfigError, KmuxError
+from proxy.hosting import HostedSession, Plan, open_host
 from proxy.kernels import specs
-from proxy.kernels.asyncio_thread import open_asyncio_thread
-from proxy.kernels.found import FoundKernel
-from proxy.kernels.kernel import Kernel
 from proxy.kernels.process import LaunchOptions
-from proxy.kernels.sink import KernelSink
-from proxy.kernels.supervisor import Supervisor
 from proxy.logs import log
 from proxy.message import Channel, ClientId, comes_back
-from proxy.record.opening import open_record, restored
-from proxy.record.place import Place, remember, remembered
-from proxy.record.recorder import Recorder
-from proxy.record.sync import SyncServer
-from proxy.record_server import RecordServer
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
-from proxy.session.session import Session
 from proxy.settings import runtime_dir
-from proxy.sockets import SocketSet
 from proxy.wire import connection
 
 SECOND_INTERRUPT_SECONDS = 3.0
@@ -110,7 +95,6 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
 
     Raises :class:`ConfigError` and :class:`KernelGone` where it cannot be started.
     """
-    gc.freeze()  # what was imported lives as long as the process: collections pass it over
     found = connection.read(options.existing) if options.existing is not None else None
     kernel_name = _name_of(found) if found is not None else options.kernel
     language = specs.find(options.kernel).language if found is None else ""
@@ -123,122 +107,72 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     display = Display(None if owned else show)
     private = runtime_dir() / "kernels" / f"{name}-{secrets.token_hex(4)}.json"
     private.parent.mkdir(mode=0o700, exist_ok=True)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    sockets = SocketSet()
+    plan = Plan(
+        name=name,
+        kernel_name=kernel_name,
+        launch=LaunchOptions(
+            kernel_name=options.kernel,
+            connection_file=private,
+            key=info.key,
+            signature_scheme=info.signature_scheme,
+            encrypt=options.encrypt_kernel,
+            arguments=options.kernel_arguments,
+        ),
+        found=found,
+        policy=_policy(options, owned),
+        records=options.record,
+    )
     if file is None:
         file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}.json"
     written: list[Path] = []
     replay_file: Path | None = None
     try:
-        async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
-            policy = options.policy
-            if owned or found is not None:  # somebody else decides
-                policy = msgspec.structs.replace(policy, on_death="end")
-            if found is not None:
-                policy = msgspec.structs.replace(policy, owns_kernel=False, restart="refuse")
+        async with open_host() as host, trio.open_nursery() as nursery:
 
             def changed(what: str, client: ClientId, name: str) -> None:
                 if comes_back(client):
                     display.client(what, name, len(visible(runner)))
 
-            def kernel(sink: KernelSink) -> Kernel:
-                if found is not None:
-                    return FoundKernel(context, sockets, found, sink)
-                launch = LaunchOptions(
-                    kernel_name=options.kernel,
-                    connection_file=private,
-                    key=info.key,
-                    signature_scheme=info.signature_scheme,
-                    encrypt=options.encrypt_kernel,
-                    arguments=options.kernel_arguments,
-                )
-                return Supervisor(context, sockets, asyncio_thread, launch, sink)
-
-            recorder = _recorder(options, name, kernel_name, display)
-            record_server = None
-            session = Session(secrets.token_hex(8), policy, records=recorder is not None)
-            recorded = recorder.take if recorder is not None else None
-            runner = Runner(session, sockets, kernel, changed=changed, recorded=recorded)
-            if recorder is not None:
-                recorder.present = session.present
-                if (known := restored(recorder, time.time())) is not None:
-                    runner.dispatch(known)
-                sockets.after_turn.append(recorder.wake)
-                record_server = await _serve_record(recorder, nursery)
-                nursery.start_soon(recorder.run)
-            endpoint = ZmqEndpoint(
-                context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
-            )
-            runner.attach(endpoint)
+            hosted = HostedSession(host, plan, changed=changed)
+            runner = hosted.runner
+            if hosted.not_recorded:
+                display.not_recorded(hosted.not_recorded)
+            endpoint = hosted.attach(info, owner_pid=_owner_pid() if owned else None)
             await nursery.start(_obey_signals, runner, display, owned)  # before a file is written
             if not owned:
                 connection.write(file, endpoint.info)
                 written.append(file)
             if options.replay:
-                wanted = _beside(endpoint.info)
-                replaying = ZmqEndpoint(context, sockets, wanted, runner, b"replay", replays=True)
-                runner.attach(replaying)
+                replaying = hosted.attach(_beside(endpoint.info), b"replay", replays=True)
                 replay_file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}-replay.json"
                 connection.write(replay_file, replaying.info)
                 written.append(replay_file)
-
-            answering = Answering(
-                runner,
-                name=name,
-                kernel=kernel_name,
-                language=language,
-                file=file,
-                recorder=recorder,
-                record_url=record_server.sync_url if record_server is not None else None,
-            )
-            nursery.start_soon(sockets.run)
-            nursery.start_soon(memory.give_back)
+            answering = Answering(hosted, language=language, file=file)
             nursery.start_soon(registration.serve, answering.answer)
             if owned:
                 nursery.start_soon(_follow_parent, runner)
             log().info("session.started", session=name, kernel=kernel_name, file=str(file))
             display.started(answering.describe(), replay_file)
-            status = await runner.run()
+            status = await hosted.run()
             nursery.cancel_scope.cancel()
     finally:
         registration.close()
         for each in written:
             each.unlink(missing_ok=True)
         private.unlink(missing_ok=True)
-        sockets.close_all()
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(context.term)
     if not owned or status is None:
         return 0
     return status if status >= 0 else 128 - status
 
 
-def _recorder(options: Options, name: str, kernel: str, display: Display) -> Recorder | None:
-    """Open the record, if there is to be one. A session that cannot be recorded runs all the
-    same."""
-    if not options.record:
-        return None
-    try:
-        return open_record(name, kernel, resumes=options.existing is not None)
-    except KmuxError as error:
-        log().warning("record.refused", why=str(error))
-        display.not_recorded(str(error))
-        return None
-
-
-async def _serve_record(recorder: Recorder, nursery: trio.Nursery) -> RecordServer:
-    """Let others follow the record: where they did before, if there is a before."""
-    sync = SyncServer(f"kmux-{recorder.root_id}")
-    recorder.audience = sync
-    place = remembered(recorder.directory)
-    server = RecordServer(sync, recorder.blobs, token=place.token, port=place.port)
-    try:
-        await nursery.start(server.serve)
-    except ConfigError:  # somebody else has it by now
-        server = RecordServer(sync, recorder.blobs, token=place.token)
-        await nursery.start(server.serve)
-    remember(recorder.directory, Place(server.front.port, place.token))
-    return server
+def _policy(options: Options, owned: bool) -> Policy:
+    """Return what is done when the kernel is gone: somebody else may decide that."""
+    policy = options.policy
+    if owned or options.existing is not None:
+        policy = msgspec.structs.replace(policy, on_death="end")
+    if options.existing is not None:
+        policy = msgspec.structs.replace(policy, owns_kernel=False, restart="refuse")
+    return policy
 
 
 def _name_of(found: connection.ConnectionInfo) -> str:

@@ -33,7 +33,7 @@ BELOW_RUNNER = EDGES | {
     "logs",
     "settings",
 }
-BELOW_CLI = BELOW_RUNNER | {"runner", "daemon", "standard", "jupyter", "environments"}
+BELOW_CLI = BELOW_RUNNER | {"runner", "hosting", "daemon", "standard", "jupyter", "environments"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "message": set(),
@@ -50,9 +50,10 @@ ROOMS: dict[str, set[str]] = {
     "environments": {"errors", "logs", "settings"},
     "record_server": {"errors", "logs", "record", "endpoints"},
     "runner": BELOW_RUNNER,
-    "daemon": BELOW_RUNNER | {"runner"},
+    "hosting": BELOW_RUNNER | {"runner", "memory", "record_server"},
+    "daemon": BELOW_RUNNER | {"runner", "hosting"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
-    "standard": BELOW_RUNNER | {"runner", "daemon", "memory", "record_server"},
+    "standard": BELOW_RUNNER | {"runner", "hosting", "daemon"},
     "cli": BELOW_CLI,
     "__main__": {"cli"},
     "__init__": set(),
@@ -73,6 +74,7 @@ COVERED_ELSEWHERE = {
     "proxy.kernels.kernel": "tests/kernels",
     # Everything from the runner on is tested with real kernels and frontends.
     "proxy.runner": "tests/frontends",
+    "proxy.hosting": "tests/test_standard.py",
     "proxy.kernels.output": "tests/test_standard.py",
     "proxy.kernels.process": "tests/test_standard.py",
     "proxy.cli.main": "tests/test_standard.py",

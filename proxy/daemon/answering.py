@@ -7,8 +7,8 @@ from pathlib import Path
 
 from proxy.daemon.registration import Answer
 from proxy.daemon.registry import Cancelled, Flushed, Question, QueueEntry, SessionInfo
+from proxy.hosting import HostedSession
 from proxy.message import JSON_ERRORS, ClientId, comes_back
-from proxy.record.recorder import Recorder
 from proxy.runner import Runner, client_name
 from proxy.session.events import CancelRequested
 from proxy.session.shell_queue import Execution, State
@@ -19,24 +19,11 @@ CODE_CHARACTERS = 80
 class Answering:
     """Speaks for one session."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        *,
-        name: str,
-        kernel: str,
-        language: str,
-        file: Path,
-        recorder: Recorder | None = None,
-        record_url: str | None = None,
-    ) -> None:
-        self._runner = runner
-        self._name = name
-        self._kernel = kernel
+    def __init__(self, hosted: HostedSession, *, language: str, file: Path) -> None:
+        self._hosted = hosted
+        self._runner = hosted.runner
         self._language = language
         self._file = file
-        self._recorder = recorder
-        self._record_url = record_url
 
     async def answer(self, question: Question) -> Answer:
         """Answer one question."""
@@ -50,23 +37,25 @@ class Answering:
 
     def describe(self) -> SessionInfo:
         """Say what ``kmux ps`` shows."""
+        recorder, server = self._hosted.recorder, self._hosted.record_server
         return SessionInfo(
-            name=self._name,
-            kernel=self._kernel,
+            name=self._hosted.name,
+            kernel=self._hosted.kernel_name,
             language=self._language,
             status=self._runner.session.execution_state,
             clients=len(visible(self._runner)),
             pid=self._runner.kernel.pid,
             connection_file=str(self._file),
-            document=self._recorder.url if self._recorder is not None else None,
-            record_url=self._record_url,
+            document=recorder.url if recorder is not None else None,
+            record_url=server.sync_url if server is not None else None,
         )
 
     async def _flush(self) -> bool:
-        if self._recorder is None:
+        recorder = self._hosted.recorder
+        if recorder is None:
             return False
-        await self._recorder.flush()
-        return self._recorder.record.not_durable_since is None
+        await recorder.flush()
+        return recorder.record.not_durable_since is None
 
     def _cancel(self, msg_id: str) -> int:
         """Take a cell that waits out of the queue; two clients may use one msg_id."""

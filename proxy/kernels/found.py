@@ -33,18 +33,22 @@ class FoundKernel:
         sockets: SocketSet,
         info: ConnectionInfo,
         sink: KernelSink,
+        identity: str = "",
     ) -> None:
+        """``identity`` is kmux's at the kernel; empty: a new one."""
         self._context = context
         self._sockets = sockets
         self._info = info
         self._sink = sink
+        self._identity = (identity or os.urandom(8).hex()).encode()
         self._channels: KernelChannels | None = None
         self._end = trio.Event()
 
     async def run(self) -> int | None:
         """Serve until :meth:`end`, or until the kernel is gone."""
-        identity = os.urandom(8).hex().encode()
-        channels = KernelChannels(self._context, self._sockets, self._info, self._sink, identity)
+        channels = KernelChannels(
+            self._context, self._sockets, self._info, self._sink, self._identity
+        )
         self._channels = channels
         try:
             with trio.move_on_after(CONNECT_SECONDS) as scope:
