@@ -75,7 +75,6 @@ COVERED_ELSEWHERE = {
     "proxy.runner": "tests/frontends",
     "proxy.kernels.output": "tests/test_standard.py",
     "proxy.kernels.process": "tests/test_standard.py",
-    "proxy.cli.main": "tests/test_standard.py",
     "proxy.cli.run": "tests/test_standard.py",
     "proxy.cli.ps": "tests/test_standard.py",
     "proxy.cli.table": "tests/cli/test_queue.py",
