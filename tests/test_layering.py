@@ -37,7 +37,8 @@ BELOW_CLI = BELOW_RUNNER | {"runner", "daemon", "standard", "jupyter", "environm
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "message": set(),
-    "logs": set(),
+    "log_file": set(),
+    "logs": {"log_file"},
     "settings": {"errors"},
     "memory": set(),
     "rejections": LEAVES | {"logs"},
