@@ -31,6 +31,7 @@ BELOW_RUNNER = EDGES | {
     "endpoints",
     "rejections",
     "logs",
+    "log_file",
     "settings",
 }
 BELOW_CLI = BELOW_RUNNER | {"runner", "daemon", "standard", "jupyter", "environments"}
