@@ -31,13 +31,15 @@ BELOW_RUNNER = EDGES | {
     "endpoints",
     "rejections",
     "logs",
+    "log_file",
     "settings",
 }
 BELOW_CLI = BELOW_RUNNER | {"runner", "hosting", "daemon", "standard", "jupyter", "environments"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "message": set(),
-    "logs": set(),
+    "log_file": set(),
+    "logs": {"log_file"},
     "settings": {"errors"},
     "memory": set(),
     "rejections": LEAVES | {"logs"},
@@ -77,7 +79,6 @@ COVERED_ELSEWHERE = {
     "proxy.hosting": "tests/test_standard.py",
     "proxy.kernels.output": "tests/test_standard.py",
     "proxy.kernels.process": "tests/test_standard.py",
-    "proxy.cli.main": "tests/test_standard.py",
     "proxy.cli.run": "tests/test_standard.py",
     "proxy.cli.ps": "tests/test_standard.py",
     "proxy.cli.table": "tests/cli/test_queue.py",

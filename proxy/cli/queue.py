@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 import msgspec
 
+from proxy.cli.names import SessionName
 from proxy.cli.table import show
 from proxy.daemon import registry
 from proxy.errors import ConfigError
 
 
 @click.command("queue")
-@click.argument("name")
+@click.argument("name", type=SessionName())
 @click.option("--cancel", metavar="ID", help="Take the cell with this msg_id out of the queue.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for scripts.")
 def command(name: str, cancel: str | None, as_json: bool) -> None:
