@@ -94,6 +94,7 @@ class HostedSession:
         *,
         changed: Callable[[str, ClientId, str], None] | None = None,
         moved: Callable[[], None] | None = None,
+        parted: Callable[[ClientId, bool], None] | None = None,
     ) -> None:
         """Raises nothing: a session that cannot be recorded runs all the same."""
         self.name = plan.name
@@ -113,6 +114,7 @@ class HostedSession:
             changed=changed,
             recorded=self.recorder.take if self.recorder is not None else None,
             moved=self._wake,
+            parted=parted,
         )
         if self.recorder is not None:
             self.recorder.present = session.present
@@ -130,10 +132,18 @@ class HostedSession:
         *,
         owner_pid: int | None = None,
         replays: bool = False,
+        read_only: bool = False,
     ) -> ZmqEndpoint:
         """Bind another set of ports. Raises :class:`ConfigError` where one is taken."""
         endpoint = ZmqEndpoint(
-            self._host.context, self._host.sockets, info, self.runner, tag, owner_pid, replays
+            self._host.context,
+            self._host.sockets,
+            info,
+            self.runner,
+            tag,
+            owner_pid,
+            replays=replays,
+            read_only=read_only,
         )
         self.runner.attach(endpoint)
         return endpoint

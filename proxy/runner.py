@@ -51,9 +51,11 @@ class Runner:
         changed: Callable[[str, ClientId, str], None] | None = None,
         recorded: Callable[[list[Fact]], None] | None = None,
         moved: Callable[[], None] | None = None,
+        parted: Callable[[ClientId, bool], None] | None = None,
     ) -> None:
         """``changed`` is told of clients that come and go, ``recorded`` of facts; ``moved`` is
-        called when a turn in which anything happened is over."""
+        called when a turn in which anything happened is over. ``parted`` is told whose kernel has
+        ended for it (:class:`commands.Goodbye`), and whether it will want it again."""
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
@@ -61,6 +63,7 @@ class Runner:
         self._changed = changed or (lambda what, client, name: None)
         self._recorded = recorded or (lambda facts: None)
         self._moved = moved or (lambda: None)
+        self._parted = parted or (lambda client, restart: None)
         self._turn_noted = False
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
@@ -78,6 +81,7 @@ class Runner:
             cmd.SignalKernel: self._signal_kernel,
             cmd.RestartKernel: self._restart_kernel,
             cmd.EndSession: self._end_session,
+            cmd.Goodbye: self._goodbye,
             cmd.StartTimer: self._start_timer,
             cmd.Record: self._record,
             cmd.Log: self._write_log,
@@ -88,7 +92,23 @@ class Runner:
     def attach(self, endpoint: ZmqEndpoint) -> None:
         """Serve an endpoint that was made with this runner as its sink."""
         self._endpoints[endpoint.tag] = endpoint
-        self.dispatch(ev.EndpointBound(at=time.time(), ports=endpoint.info.ports))
+        self.dispatch(
+            ev.EndpointBound(
+                at=time.time(),
+                ports=endpoint.info.ports,
+                tag=endpoint.tag,
+                read_only=endpoint.read_only,
+            )
+        )
+
+    def detach(self, tag: bytes) -> None:
+        """Serve an endpoint no more. Its clients are away, and may come back to it."""
+        endpoint = self._endpoints.pop(tag, None)
+        if endpoint is None:
+            return
+        for client in [client for client in self.clients if client[0] == tag]:
+            self.client_left(client)
+        endpoint.close(LINGER_MS)
 
     async def run(self) -> int | None:
         """Serve the kernel until the session ends. Returns the kernel's exit status.
@@ -252,6 +272,9 @@ class Runner:
 
     def _end_session(self, command: cmd.EndSession) -> None:
         self.kernel.end_when_gone()
+
+    def _goodbye(self, command: cmd.Goodbye) -> None:
+        self._parted(command.client, command.restart)
 
     def _start_timer(self, command: cmd.StartTimer) -> None:
         if self._nursery is None:

@@ -49,13 +49,16 @@ class ZmqEndpoint:
         tag: bytes = b"zmq",
         owner_pid: int | None = None,
         replays: bool = False,
+        read_only: bool = False,
     ) -> None:
         """Bind the sockets. Raises :class:`ConfigError` where a port is taken.
 
         ``info`` is then what :attr:`info` says: port 0 has become the port that was bound.
         ``owner_pid`` is the process whose clients are reported as owners. ``replays`` is whether
-        a new subscriber is to be sent what it missed.
+        a new subscriber is to be sent what it missed, ``read_only`` whether its clients may look
+        and not touch.
         """
+        self.read_only = read_only
         self.tag = tag
         self.replays = replays
         self.connections = Connections()

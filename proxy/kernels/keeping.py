@@ -106,7 +106,7 @@ class KernelDirectory:
         except OSError as error:
             raise StoreError(
                 f"cannot write to {self.path}: {error.strerror}; make room there, or set "
-                "KMUX_STATE_DIR to another directory"
+                "KMUX_DATA_DIR to another directory"
             ) from None
 
     def forget(self) -> None:

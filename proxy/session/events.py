@@ -61,6 +61,10 @@ class EndpointBound(Event, frozen=True):
     """Frontends can attach at these ports, by their names in connection files."""
 
     ports: dict[str, int]
+    tag: bytes = b""
+    """The first frame of the ids of its clients."""
+    read_only: bool = False
+    """Whether its clients may look and not touch."""
 
 
 class ClientReturned(Event, frozen=True):

@@ -71,6 +71,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     restart: Literal["allow", "owner", "refuse"] = "allow"
     """Who may have the kernel restarted, for everybody: any client, the frontend that runs kmux as
     its kernel only, or none."""
+    owner_ends: bool = True
+    """Whether the session ends when the frontend that runs kmux as its kernel wants that; else it
+    is let go of as everybody (:class:`commands.Goodbye`)."""
     prompts: Literal["wait", "anyone"] = "wait"
     """A prompt whose client is away waits for it, and its cell is interrupted when the client is
     gone; or any other client may answer."""

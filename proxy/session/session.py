@@ -35,6 +35,7 @@ from proxy.session.facts import Present, Published
 from proxy.session.life import KernelLife
 from proxy.session.lifecycle import Policy, State
 from proxy.session.machines import Machines
+from proxy.session.onlookers import Onlookers
 from proxy.session.presence import Presence
 from proxy.session.shell_queue import State as ExecutionState
 from proxy.session.subshell_desk import REQUESTS as SUBSHELL_REQUESTS
@@ -54,6 +55,7 @@ class Session:
         self._carrying = Carrying(m, m.asker)
         self._life = KernelLife(m, self._carrying, self._client_sent)
         self._presence = Presence(m, self._life)
+        self._onlookers = Onlookers(m.answers)
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
             ev.Restored: m.priming.restored,
             Resumed: lambda event: self._carrying.resume(event.carried, event.at),
@@ -135,9 +137,15 @@ class Session:
 
     def _bound(self, event: ev.EndpointBound) -> list[Command]:
         self.machines.ports.bound(event.ports)
+        if event.read_only:
+            self._onlookers.tags.add(event.tag)
         return []
 
     def _client_sent(self, event: ev.ClientSent) -> list[Command]:
+        if self._onlookers.tags and event.client[0] in self._onlookers.tags:
+            refusal = self._onlookers.refusal(event)
+            if refusal is not None:
+                return refusal
         if event.channel is Channel.STDIN:
             return self._answer_prompt(event)
         header = event.message.header

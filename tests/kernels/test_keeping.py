@@ -82,7 +82,7 @@ def test_a_kernel_whose_connection_file_is_gone_is_a_clear_error(
 
 def test_what_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="KMUX_STATE_DIR"):
+    with pytest.raises(StoreError, match="KMUX_DATA_DIR"):
         KernelDirectory(tmp_path / "file" / "session").begin(LAUNCH)
 
 
