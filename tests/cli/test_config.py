@@ -64,3 +64,16 @@ def test_the_level_of_the_log_is_the_users_who_says_so_only(workplace: Workplace
     listed = workplace.kmux("config", "log_level", "--json").stdout
     assert json.loads(listed)["origin"] == "default", "kmux's own default is not the daemon's"
     assert workplace.kmux("--log-level", "debug", "config", "log_level").stdout == "debug\n"
+
+
+@pytest.mark.timeout(120)
+def test_what_is_set_is_what_run_does(workplace: Workplace, file: Path) -> None:
+    file.write_text('default_kernel = "deno"\nrecord = false\n')
+    with workplace.run("--record") as kmux:
+        assert kmux.client().run("1 + 1")["status"] == "ok"
+        assert (kmux.ps()["name"], kmux.ps()["kernel"]) == ("deno", "deno")
+        assert kmux.ps()["document"] is not None, "the option comes first"
+    file.write_text('restart = "never"\n')
+    result = workplace.kmux("run")
+    assert result.returncode == 2
+    assert result.stderr.endswith("line 1: restart must be allow, owner or refuse, not 'never'\n")
