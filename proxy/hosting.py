@@ -29,6 +29,7 @@ from proxy.kernels.sink import KernelSink
 from proxy.kernels.supervisor import Supervisor
 from proxy.logs import log
 from proxy.message import ClientId
+from proxy.record.archive import RetentionPolicy
 from proxy.record.opening import open_record, restored
 from proxy.record.place import Place, remember, remembered
 from proxy.record.recorder import Recorder
@@ -82,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """kmux's routing identity at a kernel that was found."""
     policy: Policy = Policy()
     records: bool = True
+    retention: RetentionPolicy | None = None
 
 
 class HostedSession:
@@ -174,7 +176,14 @@ class HostedSession:
     def _kernel(self, sink: KernelSink) -> Kernel:
         host, plan = self._host, self._plan
         if plan.found is not None:
-            return FoundKernel(host.context, host.sockets, plan.found, sink, plan.identity)
+            return FoundKernel(
+                host.context,
+                host.sockets,
+                plan.found,
+                sink,
+                identity=plan.identity,
+                goes_on=plan.goes_on,
+            )
         assert plan.launch is not None
         return Supervisor(
             host.context,
@@ -188,7 +197,9 @@ class HostedSession:
     def _open_record(self) -> Recorder | None:
         goes_on = self._plan.goes_on or self._plan.found is not None
         try:
-            return open_record(self.name, self.kernel_name, resumes=goes_on)
+            return open_record(
+                self.name, self.kernel_name, resumes=goes_on, policy=self._plan.retention
+            )
         except KmuxError as error:
             log().warning("record.refused", why=str(error))
             self.not_recorded = str(error)

@@ -139,6 +139,10 @@ class Runner:
         """Interrupt the kernel, in the way that it understands."""
         self.dispatch(ev.InterruptRequested(at=time.time()))
 
+    def restart(self) -> None:
+        """Restart the kernel for everybody, also one that is dead."""
+        self.dispatch(ev.RestartRequested(at=time.time()))
+
     def terminate(self) -> None:
         """Pass SIGTERM on: whoever sent it to us as a kernel decides what comes next."""
         if self.kernel.pid is None:

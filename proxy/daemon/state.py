@@ -1,6 +1,7 @@
 """What the daemon remembers of its sessions on the disk, so that the next one goes on with them.
 
-Each session has a directory, ``sessions/NAME`` in the data directory, for this user alone:
+Each session has a directory, ``sessions/ID`` in the data directory, for this user alone. It keeps
+its place when the session is renamed, since the kernel's keeper writes there:
 
 ``session.json``
     :class:`SessionState`
@@ -51,6 +52,7 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """All that it takes to go on with a session."""
 
     version: int = VERSION
+    id: str
     name: str
     kernel_name: str
     language: str = ""
@@ -61,6 +63,9 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """The kernel's environment: that of the command that asked for it."""
     arguments: tuple[str, ...] = ()
     created: float = 0.0
+    key: str
+    """For its kernel and all its ports: then no message need be signed again."""
+    signature_scheme: str = "hmac-sha256"
     identity: str
     """kmux's routing identity at the kernel."""
     found: ConnectionInfo | None = None
@@ -78,9 +83,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
 class SessionDirectory:
     """One session's directory."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.path = sessions_directory() / name
+    def __init__(self, ident: str) -> None:
+        self.path = sessions_directory() / ident
 
     @property
     def kernel(self) -> KernelDirectory:
@@ -116,15 +120,6 @@ class SessionDirectory:
             return carrying.decode((self.path / _CARRIED).read_bytes())
         return None
 
-    def rename(self, name: str) -> SessionDirectory:
-        """Have another name. Raises :class:`StoreError`."""
-        renamed = SessionDirectory(name)
-        try:
-            self.path.rename(renamed.path)
-        except OSError as error:
-            raise StoreError(f"cannot rename {self.path}: {error.strerror}") from None
-        return renamed
-
     def remove(self) -> None:
         """Forget the session."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -156,5 +151,5 @@ def sessions_directory() -> Path:
 
 def known() -> list[SessionDirectory]:
     """Return all directories of sessions, those too whose state cannot be read."""
-    names = sorted(path.name for path in sessions_directory().iterdir() if path.is_dir())
-    return [SessionDirectory(name) for name in names if not name.startswith(".")]
+    idents = sorted(path.name for path in sessions_directory().iterdir() if path.is_dir())
+    return [SessionDirectory(ident) for ident in idents if not ident.startswith(".")]

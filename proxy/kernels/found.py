@@ -33,9 +33,13 @@ class FoundKernel:
         sockets: SocketSet,
         info: ConnectionInfo,
         sink: KernelSink,
+        *,
         identity: str = "",
+        goes_on: bool = False,
     ) -> None:
-        """``identity`` is kmux's at the kernel; empty: a new one."""
+        """``identity`` is kmux's at the kernel; empty: a new one. ``goes_on`` is whether an
+        earlier kmux had it: then it is no error if it is gone, but to be told."""
+        self._goes_on = goes_on
         self._context = context
         self._sockets = sockets
         self._info = info
@@ -53,6 +57,10 @@ class FoundKernel:
         try:
             with trio.move_on_after(CONNECT_SECONDS) as scope:
                 await channels.wait_connected()
+            if scope.cancelled_caught and self._goes_on:
+                self._sink.kernel_died("the kernel ended while kmux was away", for_good=True)
+                await self._end.wait()
+                return None
             if scope.cancelled_caught:
                 raise KernelGone(
                     f"no kernel listens at {self._info.url(Channel.SHELL)}; is it still running?"

@@ -7,7 +7,7 @@ import os
 import trio
 import zmq
 
-from proxy.errors import KernelGone
+from proxy.errors import ConfigError, KernelGone
 from proxy.kernels import heartbeat
 from proxy.kernels.adopted import adopt, ending
 from proxy.kernels.asyncio_thread import AsyncioThread
@@ -92,7 +92,10 @@ class Supervisor:
     async def _next_kernel(self, found: bool) -> Process:
         if found:
             assert self._options.kept_in is not None
-            return adopt(self._options.kept_in)
+            try:
+                return adopt(self._options.kept_in)
+            except ConfigError as error:
+                raise KernelGone(f"the kernel cannot be reached any more: {error}") from None
         return await launch(
             self._asyncio,
             self._context,

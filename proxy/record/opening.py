@@ -14,7 +14,7 @@ from pathlib import Path
 from proxy.errors import ClientProtocolError, StoreError
 from proxy.logs import log
 from proxy.record.addresses import DocumentId, document_id_in
-from proxy.record.archive import Page
+from proxy.record.archive import RetentionPolicy
 from proxy.record.document import Document
 from proxy.record.files import RecordFiles
 from proxy.record.reading import read_record
@@ -34,7 +34,9 @@ def record_directory(name: str) -> Path:
     return data_dir() / RECORDS / name
 
 
-def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
+def open_record(
+    name: str, kernel_name: str, *, resumes: bool, policy: RetentionPolicy | None = None
+) -> Recorder:
     """Open the record of a session that begins. ``resumes`` is whether it may go on.
 
     Raises :class:`ConfigError` where another process writes it, and :class:`StoreError` where it
@@ -48,11 +50,11 @@ def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
             _keep_aside(directory, directory.with_name(f"{name}{BEFORE}"))
             files = RecordFiles(directory)
         files.load()
-        return _new(name, kernel_name, files)
+        return _new(name, kernel_name, files, policy)
     logs = [path.stat().st_mtime for path in directory.glob("*.log")]
     loaded = files.load()
     if loaded.document is None:
-        return _new(name, kernel_name, files)
+        return _new(name, kernel_name, files, policy)
     try:
         record, pages = read_record(loaded.document.read(), files.blobs.get)
     except StoreError as error:
@@ -62,14 +64,16 @@ def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
         log().warning("record.not_resumed", why=str(error), kept=str(kept))
         files = RecordFiles(directory)
         files.load()
-        return _new(name, kernel_name, files)
+        return _new(name, kernel_name, files, policy)
     record.left = max(logs, default=None)
-    return Recorder(record, files, root=_root(loaded.root), pages=pages)
+    return Recorder(record, files, root=_root(loaded.root), pages=pages, policy=policy)
 
 
-def _new(name: str, kernel_name: str, files: RecordFiles) -> Recorder:
-    pages: list[Page] = []
-    return Recorder(SessionRecord(name, kernel_name, started=time.time()), files, pages=pages)
+def _new(
+    name: str, kernel_name: str, files: RecordFiles, policy: RetentionPolicy | None
+) -> Recorder:
+    record = SessionRecord(name, kernel_name, started=time.time())
+    return Recorder(record, files, policy=policy)
 
 
 def _root(document: Document | None) -> tuple[DocumentId, Document] | None:

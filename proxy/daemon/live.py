@@ -1,0 +1,344 @@
+"""One session of the daemon: its parts in this process, its ports, its traces on the disk.
+
+A session goes on until it is stopped, whoever leaves and whatever becomes of its kernel. When the
+daemon ends its traces stay, and the next daemon makes the same session of them: the same kernel,
+ports and keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import trio
+from jupyter_core.paths import jupyter_runtime_dir
+
+from proxy.daemon.carrier import Carrier
+from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
+from proxy.daemon.vocabulary import SessionInfo
+from proxy.endpoints.zmq import ZmqEndpoint
+from proxy.errors import ConfigError, KmuxError
+from proxy.hosting import Host, HostedSession, Plan
+from proxy.kernels.process import LaunchOptions
+from proxy.logs import log, speak_for
+from proxy.message import ClientId, comes_back
+from proxy.record.archive import RetentionPolicy
+from proxy.session.carrying import Carried
+from proxy.session.lifecycle import Policy, State
+from proxy.wire import connection
+from proxy.wire.connection import ConnectionInfo
+
+SHARED_TAG = b"zmq"
+
+Parted = Callable[[bool], None]
+"""Called when a shim's frontend has let go of its kernel; True: it will want it again at once."""
+
+
+class LiveSession:
+    """A session that runs in this daemon. :meth:`run` is its life."""
+
+    def __init__(
+        self,
+        host: Host,
+        state: SessionState,
+        retention: RetentionPolicy,
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        """``goes_on`` is whether an earlier daemon had it."""
+        self.state = state
+        self.directory = SessionDirectory(state.id)
+        self.ready = trio.Event()
+        """Set when its kernel has answered for the first time, or cannot."""
+        self.ended = trio.Event()
+        self.failure: KmuxError | None = None
+        """Why it could not begin."""
+        self.exit_status: int | None = None
+        self.hosted: HostedSession
+        self._host = host
+        self._retention = retention
+        self._goes_on = goes_on
+        self._endpoints: dict[str, ZmqEndpoint] = {}
+        self._shims: dict[bytes, Parted] = {}
+        self._problems: list[str] = []
+        self._idle_since = time.time()
+        self._task_status: trio.TaskStatus[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.state.name
+
+    # Life
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until it is stopped: then it is forgotten. When cancelled, its traces are left.
+
+        It has started when its ports are bound. Raises nothing: :attr:`failure` says what went
+        wrong.
+        """
+        speak_for(self.name)
+        self._task_status = task_status
+        try:
+            await self._live()
+        except* KmuxError as group:
+            self.failure = _first(group)
+            log().error("session.failed", why=str(self.failure))
+            if not self._goes_on:
+                self.forget()
+        self.ready.set()
+        self.ended.set()
+        self._started()
+
+    def _started(self) -> None:
+        if self._task_status is not None:
+            self._task_status.started()
+            self._task_status = None
+
+    async def _live(self) -> None:
+        carried = self.directory.carried() if self._goes_on else None
+        self.hosted = HostedSession(
+            self._host, self._plan(), moved=self._moved, parted=self._client_parted
+        )
+        self._carrier = Carrier(self.hosted.runner.session, self.directory)
+        if self._goes_on:
+            self.hosted.resume(carried or Carried(at=time.time()))
+            self._bind_again()
+        else:
+            self.attach("shared")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carrier.run)
+            log().info("session.started", kernel=self.state.kernel_name)
+            self._started()
+            try:
+                self.exit_status = await self.hosted.run()
+            except BaseException:
+                self._close_shims()
+                raise
+            nursery.cancel_scope.cancel()
+        self.forget()
+
+    def _plan(self) -> Plan:
+        state = self.state
+        policy = Policy(
+            restart=state.restart,
+            prompts=state.prompts,
+            away_seconds=state.away_hours * 3600,
+            owner_ends=False,
+        )
+        launch = None
+        if state.found is not None:
+            policy = msgspec.structs.replace(
+                policy, on_death="end", owns_kernel=False, restart="refuse"
+            )
+        else:
+            launch = LaunchOptions(
+                kernel_name=state.kernel_name,
+                connection_file=self.directory.kernel.connection_file,
+                key=state.key,
+                signature_scheme=state.signature_scheme,
+                cwd=state.cwd,
+                env=state.env,
+                arguments=state.arguments,
+                encrypt=state.encrypt_kernel,
+                kept_in=self.directory.kernel,
+                identity=state.identity,
+            )
+        return Plan(
+            name=state.name,
+            kernel_name=state.kernel_name,
+            launch=launch,
+            found=state.found,
+            goes_on=self._goes_on,
+            identity=state.identity,
+            policy=policy,
+            records=state.record,
+            retention=self._retention,
+        )
+
+    def stop(self) -> None:
+        """End it: the kernel is asked, then made to end; one that was found is let go of."""
+        self.hosted.runner.end()
+
+    async def leave(self) -> None:
+        """Let go of it for the next daemon: what is on its way is written down."""
+        await self._carrier.write()
+        self.hosted.runner.kernel.leave()
+
+    def forget(self) -> None:
+        """It is over: nothing is left of it but its record."""
+        for endpoint in self.state.endpoints:
+            if endpoint.kind != "shim":
+                Path(endpoint.file).unlink(missing_ok=True)
+        self.directory.remove()
+        self._close_shims()
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel."""
+        self.hosted.runner.interrupt()
+
+    def restart(self) -> None:
+        """Restart the kernel, also one that is dead. Raises :class:`ConfigError`, not ours."""
+        if self.state.found is not None:
+            raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
+        self.hosted.runner.restart()
+
+    # Ports
+
+    def attach(self, kind: Kind) -> EndpointState:
+        """Return a set of ports of this kind: the one that there is, or (exclusive) another one.
+
+        Raises :class:`ConfigError` and :class:`StoreError` where that cannot be.
+        """
+        same = [each for each in self.state.endpoints if each.kind == kind]
+        if same and kind != "exclusive":
+            return same[0]
+        what = {"shared": "", "exclusive": f"-{len(same) + 1}"}.get(kind, f"-{kind}")
+        name = f"kernel-kmux-{self.name}{what.replace('_', '-')}.json"
+        file = Path(jupyter_runtime_dir()) / name
+        tag = SHARED_TAG if kind == "shared" else secrets.token_hex(4).encode()
+        info = self._bind(self._fresh_info(), tag, kind).info
+        connection.write(file, info)
+        return self._add(EndpointState(tag=tag.decode(), kind=kind, file=str(file), info=info))
+
+    def attach_shim(self, file: Path, owner_pid: int, parted: Parted) -> bytes:
+        """Serve on a frontend's ports. Returns the tag with which to take them away again.
+
+        Raises :class:`ConfigError` where one of them is taken, or its file is no good.
+        """
+        info = connection.read(file)
+        tag = b"shim-" + hashlib.sha256(str(file).encode()).hexdigest()[:12].encode()
+        if tag in self._shims:
+            self.detach(tag)  # the frontend has started it again
+        self._bind(info, tag, "shim", owner_pid)
+        self._shims[tag] = parted
+        return tag
+
+    def detach(self, tag: bytes) -> None:
+        """Serve a set of ports no more."""
+        self._shims.pop(tag, None)
+        self._endpoints.pop(tag.decode(), None)
+        self.hosted.runner.detach(tag)
+
+    def _fresh_info(self) -> ConnectionInfo:
+        """Make the connection information of a set of ports, all free to choose."""
+        state = self.state
+        return ConnectionInfo(
+            key=state.key,
+            signature_scheme=state.signature_scheme,
+            extra={"kernel_name": state.kernel_name},
+        )
+
+    def _bind(
+        self, info: ConnectionInfo, tag: bytes, kind: Kind, owner_pid: int | None = None
+    ) -> ZmqEndpoint:
+        endpoint = self.hosted.attach(
+            info,
+            tag,
+            owner_pid=owner_pid,
+            replays=kind == "replay",
+            read_only=kind == "read_only",
+        )
+        self._endpoints[tag.decode()] = endpoint
+        return endpoint
+
+    def _bind_again(self) -> None:
+        """Bind the ports that it had. Those that somebody else has by now are its problem."""
+        for each in self.state.endpoints:
+            try:
+                self._bind(each.info, each.tag.encode(), each.kind)
+                connection.write(Path(each.file), each.info)
+            except ConfigError as error:
+                log().error("session.port_lost", why=str(error))
+                self._problems.append(str(error))
+
+    def _add(self, endpoint: EndpointState) -> EndpointState:
+        endpoints = [*self.state.endpoints, endpoint]
+        self.state = msgspec.structs.replace(self.state, endpoints=endpoints)
+        self.directory.write(self.state)
+        return endpoint
+
+    def _client_parted(self, client: ClientId, restart: bool) -> None:
+        parted = self._shims.get(client[0])
+        if parted is not None:
+            parted(restart)
+
+    def _close_shims(self) -> None:
+        for parted in tuple(self._shims.values()):
+            parted(False)
+        self._shims.clear()
+
+    # What is known of it
+
+    def describe(self) -> SessionInfo:
+        """Say what ``kmux ps`` shows."""
+        state, runner = self.state, self.hosted.runner
+        recorder, server = self.hosted.recorder, self.hosted.record_server
+        return SessionInfo(
+            name=state.name,
+            kernel=state.kernel_name,
+            language=state.language,
+            status=runner.session.execution_state,
+            clients=len(self.visible_clients),
+            pid=runner.kernel.pid,
+            connection_file=state.endpoints[0].file if state.endpoints else "",
+            notebook=state.notebook,
+            env_source=state.env_source,
+            created=timestamp(state.created),
+            problem=self.problem,
+            daemon=True,
+            document=recorder.url if recorder is not None else None,
+            record_url=server.sync_url if server is not None else None,
+        )
+
+    @property
+    def problem(self) -> str:
+        """What a person should know, in one line."""
+        lifecycle = self.hosted.runner.session.machines.lifecycle
+        dead = [lifecycle.cause] if lifecycle.state is State.DEAD else []
+        return "; ".join([*dead, *self._problems, *filter(None, [self.hosted.not_recorded])])
+
+    @property
+    def visible_clients(self) -> list[ClientId]:
+        """The clients that a person would count: not the passing sockets of servers that probe."""
+        return [client for client in self.hosted.runner.clients if comes_back(client)]
+
+    def kind_of(self, client: ClientId) -> str:
+        """Return the kind of endpoint that a client is at."""
+        kinds = {each.tag.encode(): each.kind for each in self.state.endpoints}
+        return kinds.get(client[0], "shim")
+
+    def is_overdue(self, now: float) -> str | None:
+        """Say why the session is to end, where its time is over."""
+        state = self.state
+        if state.max_age_hours and now - state.created > state.max_age_hours * 3600:
+            return f"it is older than {state.max_age_hours:g} hours"
+        if self.visible_clients or self.hosted.runner.session.execution_state == "busy":
+            self._idle_since = now
+        if state.idle_timeout_hours and now - self._idle_since > state.idle_timeout_hours * 3600:
+            return f"nobody has used it for {state.idle_timeout_hours:g} hours"
+        return None
+
+    def _moved(self) -> None:
+        self._carrier.wake()
+        if not self.ready.is_set():
+            lifecycle = self.hosted.runner.session.machines.lifecycle
+            if lifecycle.was_ready or lifecycle.state is State.DEAD:
+                self.ready.set()
+
+
+def timestamp(at: float) -> str:
+    """Return a time for people and programs: ISO 8601, UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, KmuxError)
+    return error

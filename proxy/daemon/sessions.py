@@ -1,0 +1,222 @@
+"""The daemon's sessions, by name: begun, found again, adopted, renamed, ended."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+
+from proxy.daemon import state as states
+from proxy.daemon.live import LiveSession
+from proxy.daemon.registry import MAX_NAME_CHARACTERS, is_name
+from proxy.daemon.registry import runs as runs_elsewhere
+from proxy.daemon.state import SessionDirectory, SessionState
+from proxy.daemon.vocabulary import Adoption, NewSession
+from proxy.errors import ConfigError, Conflict, NotFound, StoreError
+from proxy.hosting import Host
+from proxy.kernels import specs
+from proxy.logs import log
+from proxy.record.archive import RetentionPolicy
+from proxy.settings import Settings
+from proxy.wire import connection
+
+START_SECONDS = 30.0
+"""How long somebody who asked for a session waits for its kernel; it goes on coming up."""
+WATCH_SECONDS = 30.0
+LEAVE_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+class Sessions:
+    """All sessions of this daemon. :meth:`run` is their life."""
+
+    def __init__(self, host: Host, settings: Settings) -> None:
+        self._host = host
+        self._settings = settings
+        self._by_name: dict[str, LiveSession] = {}
+        self._beginning: set[str] = set()
+        """Names of sessions that come up: taken, and not there yet."""
+        self._nursery: trio.Nursery | None = None
+        self.broken: dict[Path, str] = {}
+        """Directories of sessions that cannot be gone on with, and why."""
+
+    def __iter__(self) -> Iterator[LiveSession]:
+        return iter(sorted(self._by_name.values(), key=lambda live: live.name))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Go on with the sessions of the last daemon, and have them live until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for directory in states.known():
+                await self._go_on_with(directory)
+            task_status.started()
+            while True:
+                await trio.sleep(WATCH_SECONDS)
+                self._watch()
+
+    async def _go_on_with(self, directory: SessionDirectory) -> None:
+        try:
+            state = directory.read()
+            if state.name in self._by_name:
+                raise StoreError(f"there is another session {state.name!r}")
+        except StoreError as error:
+            log().error("session.unreadable", why=str(error), directory=str(directory.path))
+            self.broken[directory.path] = str(error)
+            return
+        await self._begin(state, goes_on=True)
+
+    def get(self, name: str) -> LiveSession:
+        """Return a session. Raises :class:`NotFound`."""
+        live = self._by_name.get(name)
+        if live is None:
+            raise NotFound(f"no session {name!r} runs; kmux ps lists those that do")
+        return live
+
+    async def new(self, wish: NewSession) -> LiveSession:
+        """Begin a session, or find the one of this notebook.
+
+        Returns when its kernel has answered. Raises :class:`ConfigError` (:class:`Conflict` for a
+        name that is taken) and :class:`KernelGone` where it cannot be.
+        """
+        notebook = os.path.abspath(wish.notebook) if wish.notebook else None
+        if wish.find and notebook is not None:
+            for live in self._by_name.values():
+                if live.state.notebook == notebook and live.state.kernel_name == wish.kernel:
+                    return live
+        spec = await trio.to_thread.run_sync(specs.find, wish.kernel)
+        name = self._name_for(wish.name, Path(notebook).stem if notebook else wish.kernel)
+        settings = self._settings
+        state = SessionState(
+            id=secrets.token_hex(6),
+            name=name,
+            kernel_name=wish.kernel,
+            language=spec.language,
+            notebook=notebook,
+            cwd=wish.cwd,
+            env=wish.env,
+            arguments=wish.arguments,
+            created=time.time(),
+            key=connection.new_key(),
+            identity=secrets.token_hex(8),
+            restart=_or(wish.restart, settings.restart),
+            prompts=_or(wish.prompts, settings.prompts),
+            away_hours=_or(wish.away_hours, settings.away_hours),
+            idle_timeout_hours=_or(wish.idle_timeout_hours, settings.idle_timeout_hours),
+            max_age_hours=_or(wish.max_age_hours, settings.max_age_hours),
+            record=_or(wish.record, settings.record),
+            encrypt_kernel=wish.encrypt_kernel,
+        )
+        return await self._begin_and_wait(state)
+
+    async def adopt(self, wish: Adoption) -> LiveSession:
+        """Share a kernel that runs. Raises as :meth:`new`."""
+        file = Path(wish.connection_file)
+        found = await trio.to_thread.run_sync(connection.read, file)
+        kernel_name = str(found.extra.get("kernel_name") or "kernel")
+        name = self._name_for(wish.name, file.stem.removeprefix("kernel-"))
+        state = SessionState(
+            id=secrets.token_hex(6),
+            name=name,
+            kernel_name=kernel_name,
+            created=time.time(),
+            key=found.key,
+            signature_scheme=found.signature_scheme,
+            identity=secrets.token_hex(8),
+            found=found,
+            prompts=self._settings.prompts,
+            away_hours=self._settings.away_hours,
+            record=self._settings.record,
+        )
+        return await self._begin_and_wait(state)
+
+    async def stop(self, name: str) -> int | None:
+        """End a session and its kernel. Returns the exit status. Raises :class:`NotFound`."""
+        live = self.get(name)
+        live.stop()
+        await live.ended.wait()
+        return live.exit_status
+
+    async def leave(self) -> None:
+        """Let go of all sessions: the next daemon goes on with them."""
+        with trio.move_on_after(LEAVE_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for live in self._by_name.values():
+                    nursery.start_soon(live.leave)
+
+    def check_name(self, name: str) -> None:
+        """Raise :class:`ConfigError` where this cannot be a name, :class:`Conflict` if it is."""
+        if not is_name(name):
+            raise ConfigError(
+                f"{name!r} is not a name for a session: up to {MAX_NAME_CHARACTERS} letters, "
+                "digits, '-', '_' and '.', beginning with a letter or digit"
+            )
+        if self._is_taken(name):
+            raise Conflict(f"a session {name!r} runs already; choose another name, or see kmux ps")
+
+    def _is_taken(self, name: str) -> bool:
+        return name in self._by_name or name in self._beginning or runs_elsewhere(name)
+
+    def _name_for(self, name: str | None, like: str) -> str:
+        """Return a name that is free: this one, or one that is like another."""
+        if name is not None:
+            self.check_name(name)
+            return name
+        base = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in like)
+        base = base.strip("-.")[: MAX_NAME_CHARACTERS - 4] or "kernel"
+        number = 1
+        while self._is_taken(found := base if number == 1 else f"{base}-{number}"):
+            number += 1
+        return found
+
+    async def _begin_and_wait(self, state: SessionState) -> LiveSession:
+        live = await self._begin(state)
+        with trio.move_on_after(START_SECONDS):
+            await live.ready.wait()
+        if live.failure is not None:
+            raise live.failure
+        return live
+
+    async def _begin(self, state: SessionState, *, goes_on: bool = False) -> LiveSession:
+        assert self._nursery is not None
+        settings = self._settings
+        retention = RetentionPolicy(
+            executions=settings.keep_executions or None,
+            bytes=settings.keep_bytes or None,
+            seconds=settings.keep_days * 86400 or None,
+        )
+        live = LiveSession(self._host, state, retention, goes_on=goes_on)
+        self._beginning.add(state.name)
+        try:
+            await self._nursery.start(self._live, live)
+        finally:
+            self._beginning.discard(state.name)
+        if not live.ended.is_set():
+            self._by_name[live.name] = live
+        return live
+
+    async def _live(self, live: LiveSession, task_status: trio.TaskStatus[None]) -> None:
+        await live.run(task_status=task_status)
+        if self._by_name.get(live.name) is live:
+            del self._by_name[live.name]
+
+    def _watch(self) -> None:
+        """End the sessions whose time is over."""
+        now = time.time()
+        for live in tuple(self._by_name.values()):
+            live.directory.kernel.bound_output()
+            why = live.is_overdue(now)
+            if why is not None:
+                log().info("session.overdue", session=live.name, why=why)
+                live.stop()
+
+
+def _or(wish: T | None, default: T) -> T:
+    return default if wish is None else wish
