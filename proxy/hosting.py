@@ -120,8 +120,6 @@ class HostedSession:
         )
         if self.recorder is not None:
             self.recorder.present = session.present
-            if (known := restored(self.recorder, time.time())) is not None:
-                self.runner.dispatch(known)
 
     def resume(self, carried: Carried) -> None:
         """Go on with what was on its way; before :meth:`run`."""
@@ -161,6 +159,8 @@ class HostedSession:
         """
         async with trio.open_nursery() as nursery:
             if self.recorder is not None:
+                if (known := restored(self.recorder, time.time())) is not None:
+                    self.runner.dispatch(known)
                 self.record_server = await _serve_record(self.recorder, nursery)
                 nursery.start_soon(self.recorder.run)
             task_status.started()

@@ -13,6 +13,8 @@ from proxy import __version__
 from proxy.errors import InternalError, KmuxError
 
 COMMANDS = {
+    "new": "Start a kernel that outlives this terminal.",
+    "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
     "run": "Share one kernel from this terminal.",
     "ps": "List the shared kernels of this machine.",
     "queue": "Show the cells that run and wait in a shared kernel, or cancel one.",

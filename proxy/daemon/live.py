@@ -11,23 +11,25 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import trio
 from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon.carrier import Carrier
+from proxy.daemon.control import timestamp, visible
 from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
 from proxy.daemon.vocabulary import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
-from proxy.errors import ConfigError, KmuxError
+from proxy.errors import ConfigError, InternalError, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
 from proxy.kernels.process import LaunchOptions
 from proxy.logs import log, speak_for
-from proxy.message import ClientId, comes_back
+from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
+from proxy.record.opening import rename
 from proxy.session.carrying import Carried
 from proxy.session.lifecycle import Policy, State
 from proxy.wire import connection
@@ -35,8 +37,9 @@ from proxy.wire.connection import ConnectionInfo
 
 SHARED_TAG = b"zmq"
 
-Parted = Callable[[bool], None]
-"""Called when a shim's frontend has let go of its kernel; True: it will want it again at once."""
+Parting = Literal["restart", "goodbye", "ended"]
+"""A shim's frontend wants its kernel again at once, or not any more; or the session is over."""
+Parted = Callable[[Parting], None]
 
 
 class LiveSession:
@@ -90,6 +93,9 @@ class LiveSession:
             log().error("session.failed", why=str(self.failure))
             if not self._goes_on:
                 self.forget()
+        except* Exception as bug:  # of one session: the others go on
+            self.failure = InternalError(f"internal error: {bug.exceptions[0]!r}; see the log")
+            log().error("internal.error", exc_info=bug)
         self.ready.set()
         self.ended.set()
         self._started()
@@ -165,9 +171,8 @@ class LiveSession:
         self.hosted.runner.end()
 
     async def leave(self) -> None:
-        """Let go of it for the next daemon: what is on its way is written down."""
+        """Write down what is on its way; then it can be cancelled, and the next daemon goes on."""
         await self._carrier.write()
-        self.hosted.runner.kernel.leave()
 
     def forget(self) -> None:
         """It is over: nothing is left of it but its record."""
@@ -176,6 +181,17 @@ class LiveSession:
                 Path(endpoint.file).unlink(missing_ok=True)
         self.directory.remove()
         self._close_shims()
+
+    async def rename(self, name: str) -> None:
+        """Call it, and its record, otherwise. Its connection files stay where they are.
+
+        Raises :class:`StoreError`, and is then called as before.
+        """
+        if self.hosted.recorder is not None:
+            await rename(self.hosted.recorder, name)
+        self.state = msgspec.structs.replace(self.state, name=name)
+        self.hosted.name = name
+        self.directory.write(self.state)
 
     def interrupt(self) -> None:
         """Interrupt the kernel."""
@@ -265,11 +281,11 @@ class LiveSession:
     def _client_parted(self, client: ClientId, restart: bool) -> None:
         parted = self._shims.get(client[0])
         if parted is not None:
-            parted(restart)
+            parted("restart" if restart else "goodbye")
 
     def _close_shims(self) -> None:
         for parted in tuple(self._shims.values()):
-            parted(False)
+            parted("ended")
         self._shims.clear()
 
     # What is known of it
@@ -283,7 +299,7 @@ class LiveSession:
             kernel=state.kernel_name,
             language=state.language,
             status=runner.session.execution_state,
-            clients=len(self.visible_clients),
+            clients=len(visible(runner)),
             pid=runner.kernel.pid,
             connection_file=state.endpoints[0].file if state.endpoints else "",
             notebook=state.notebook,
@@ -302,11 +318,6 @@ class LiveSession:
         dead = [lifecycle.cause] if lifecycle.state is State.DEAD else []
         return "; ".join([*dead, *self._problems, *filter(None, [self.hosted.not_recorded])])
 
-    @property
-    def visible_clients(self) -> list[ClientId]:
-        """The clients that a person would count: not the passing sockets of servers that probe."""
-        return [client for client in self.hosted.runner.clients if comes_back(client)]
-
     def kind_of(self, client: ClientId) -> str:
         """Return the kind of endpoint that a client is at."""
         kinds = {each.tag.encode(): each.kind for each in self.state.endpoints}
@@ -317,7 +328,7 @@ class LiveSession:
         state = self.state
         if state.max_age_hours and now - state.created > state.max_age_hours * 3600:
             return f"it is older than {state.max_age_hours:g} hours"
-        if self.visible_clients or self.hosted.runner.session.execution_state == "busy":
+        if visible(self.hosted.runner) or self.hosted.runner.session.execution_state == "busy":
             self._idle_since = now
         if state.idle_timeout_hours and now - self._idle_since > state.idle_timeout_hours * 3600:
             return f"nobody has used it for {state.idle_timeout_hours:g} hours"
@@ -329,11 +340,6 @@ class LiveSession:
             lifecycle = self.hosted.runner.session.machines.lifecycle
             if lifecycle.was_ready or lifecycle.state is State.DEAD:
                 self.ready.set()
-
-
-def timestamp(at: float) -> str:
-    """Return a time for people and programs: ISO 8601, UTC."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:

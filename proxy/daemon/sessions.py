@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +27,8 @@ START_SECONDS = 30.0
 """How long somebody who asked for a session waits for its kernel; it goes on coming up."""
 WATCH_SECONDS = 30.0
 LEAVE_SECONDS = 5.0
+MAX_SHIMS = 1000
+"""Frontends' connection files that are remembered."""
 
 T = TypeVar("T")
 
@@ -42,12 +42,14 @@ class Sessions:
         self._by_name: dict[str, LiveSession] = {}
         self._beginning: set[str] = set()
         """Names of sessions that come up: taken, and not there yet."""
+        self._shims: dict[str, LiveSession] = {}
         self._nursery: trio.Nursery | None = None
         self.broken: dict[Path, str] = {}
         """Directories of sessions that cannot be gone on with, and why."""
 
-    def __iter__(self) -> Iterator[LiveSession]:
-        return iter(sorted(self._by_name.values(), key=lambda live: live.name))
+    def all(self) -> list[LiveSession]:
+        """All sessions, by name."""
+        return sorted(self._by_name.values(), key=lambda live: live.name)
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -86,7 +88,7 @@ class Sessions:
         Returns when its kernel has answered. Raises :class:`ConfigError` (:class:`Conflict` for a
         name that is taken) and :class:`KernelGone` where it cannot be.
         """
-        notebook = os.path.abspath(wish.notebook) if wish.notebook else None
+        notebook = wish.notebook
         if wish.find and notebook is not None:
             for live in self._by_name.values():
                 if live.state.notebook == notebook and live.state.kernel_name == wish.kernel:
@@ -144,12 +146,43 @@ class Sessions:
         await live.ended.wait()
         return live.exit_status
 
+    async def stop_all(self) -> None:
+        """End all sessions and their kernels."""
+        async with trio.open_nursery() as nursery:
+            for name in tuple(self._by_name):
+                nursery.start_soon(self.stop, name)
+
     async def leave(self) -> None:
         """Let go of all sessions: the next daemon goes on with them."""
         with trio.move_on_after(LEAVE_SECONDS):
             async with trio.open_nursery() as nursery:
                 for live in self._by_name.values():
                     nursery.start_soon(live.leave)
+
+    async def rename(self, name: str, new: str) -> LiveSession:
+        """Call a session, and its record, otherwise. Raises as :meth:`new`, :class:`StoreError`."""
+        live = self.get(name)
+        self.check_name(new)
+        self._beginning.add(new)
+        try:
+            await live.rename(new)
+        finally:
+            self._beginning.discard(new)
+        del self._by_name[name]
+        self._by_name[new] = live
+        return live
+
+    def of_shim(self, connection_file: str) -> LiveSession | None:
+        """Return the session that was served on a frontend's connection file before, if it runs."""
+        live = self._shims.get(connection_file)
+        return None if live is None or live.ended.is_set() else live
+
+    def remember_shim(self, connection_file: str, live: LiveSession) -> None:
+        """A frontend that starts its kernel again has the same file."""
+        self._shims.pop(connection_file, None)
+        self._shims[connection_file] = live
+        if len(self._shims) > MAX_SHIMS:
+            del self._shims[next(iter(self._shims))]
 
     def check_name(self, name: str) -> None:
         """Raise :class:`ConfigError` where this cannot be a name, :class:`Conflict` if it is."""

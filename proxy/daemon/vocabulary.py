@@ -57,7 +57,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     """None: one that is made of the notebook's or the kernel's."""
     notebook: str | None = None
-    """The path of the notebook that it is for."""
+    """The absolute path of the notebook that it is for."""
     find: bool = False
     """Whether a session that this notebook has already will do."""
     cwd: str | None = None

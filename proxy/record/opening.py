@@ -11,6 +11,8 @@ import shutil
 import time
 from pathlib import Path
 
+import trio
+
 from proxy.errors import ClientProtocolError, StoreError
 from proxy.logs import log
 from proxy.record.addresses import DocumentId, document_id_in
@@ -74,6 +76,18 @@ def _new(
 ) -> Recorder:
     record = SessionRecord(name, kernel_name, started=time.time())
     return Recorder(record, files, policy=policy)
+
+
+async def rename(recorder: Recorder, name: str) -> None:
+    """Call a session's record otherwise. One of that name that is over is kept as ``NAME~1``.
+
+    Raises :class:`StoreError`.
+    """
+    directory = record_directory(name)
+    if await trio.to_thread.run_sync(directory.exists):
+        kept = directory.with_name(f"{name}{BEFORE}")
+        await trio.to_thread.run_sync(_keep_aside, directory, kept)
+    await recorder.move(name, directory)
 
 
 def _root(document: Document | None) -> tuple[DocumentId, Document] | None:

@@ -1,0 +1,110 @@
+"""The daemon's life: one for each user, from its lock to the last word of its sessions.
+
+It ends when it is told to, and leaves its kernels running: the next one goes on with them. Only
+``kmux daemon stop --all`` ends them as well.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from contextlib import ExitStack
+
+import trio
+
+from proxy import __version__
+from proxy.daemon.control import timestamp
+from proxy.daemon.daemon_api import DaemonApi
+from proxy.daemon.place import lock_file, socket_path
+from proxy.daemon.sessions import Sessions
+from proxy.daemon.vocabulary import DaemonStatus
+from proxy.endpoints.unix_front import UnixFront
+from proxy.errors import ClientProtocolError, ConfigError
+from proxy.hosting import open_host
+from proxy.log_file import LogFile
+from proxy.logs import configure_file, log
+from proxy.settings import Settings, log_file
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Sink:
+    """What the front reports goes to the log."""
+
+    def rejected(self, error: ClientProtocolError) -> None:
+        log().info("web.rejected", reason=str(error))
+
+    def failed(self, error: Exception) -> None:
+        log().error("internal.error", what="control API", exc_info=error)
+
+
+async def serve(settings: Settings) -> None:
+    """Be the daemon. Raises :class:`ConfigError` where there is one already."""
+    with ExitStack() as stack:
+        stack.callback(os.close, _lock())
+        file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
+        configure_file(file, settings.log_level)
+        await _serve(settings)
+
+
+async def _serve(settings: Settings) -> None:
+    began = time.time()
+    ending, end_sessions = trio.Event(), False
+
+    def end(sessions_too: bool) -> None:
+        nonlocal end_sessions
+        end_sessions |= sessions_too
+        ending.set()
+
+    def status() -> DaemonStatus:
+        return DaemonStatus(
+            pid=os.getpid(),
+            version=__version__,
+            socket=str(socket_path()),
+            started=timestamp(began),
+            sessions=len(sessions),
+            log_file=str(log_file()),
+        )
+
+    async with open_host() as host, trio.open_nursery() as nursery:
+        sessions = Sessions(host, settings)
+        front = UnixFront(DaemonApi(sessions, status, end).routes(), _Sink(), path=socket_path())
+        await front.listen()
+        await nursery.start(_obey_signals, end)
+        await nursery.start(sessions.run)
+        await nursery.start(front.serve)
+        log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=len(sessions))
+        await ending.wait()
+        if end_sessions:
+            await sessions.stop_all()
+        else:
+            await sessions.leave()
+        log().info("daemon.ended", sessions=len(sessions))
+        nursery.cancel_scope.cancel()
+
+
+async def _obey_signals(
+    end: object, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(*SIGNALS) as signals:
+        task_status.started()
+        async for _ in signals:
+            end(False)  # type: ignore[operator]
+
+
+def _lock() -> int:
+    """Take the lock of this user's daemon. It lasts until the descriptor is closed."""
+    lock = os.open(lock_file(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+    except BlockingIOError:
+        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise ConfigError(
+            f"a daemon runs already: process {holder}, on {socket_path()}; see kmux daemon status"
+        ) from None
+    return lock
