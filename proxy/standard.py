@@ -13,6 +13,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -21,9 +22,12 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
-from proxy.daemon import registration as registrations
-from proxy.daemon.answering import Answering, visible
-from proxy.daemon.registry import SessionInfo
+from proxy.daemon import registry
+from proxy.daemon.api import session_routes
+from proxy.daemon.control import timestamp, visible
+from proxy.daemon.vocabulary import SessionInfo
+from proxy.endpoints.unix_front import UnixFront
+from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound
 from proxy.hosting import HostedSession, Plan, open_host
 from proxy.kernels import specs
 from proxy.kernels.process import LaunchOptions
@@ -36,6 +40,8 @@ from proxy.wire import connection
 
 SECOND_INTERRUPT_SECONDS = 3.0
 """A second Ctrl-C within this time ends the kernel; a later one interrupts again."""
+
+REPLAY_TAG = b"replay"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -90,6 +96,87 @@ class Display:
         self._show("ending the kernel")
 
 
+class StandardSession:
+    """The session of this process, for those who ask on its socket."""
+
+    hosted: HostedSession
+
+    def __init__(self, language: str) -> None:
+        self.file = Path()
+        self._language = language
+        self._began = time.time()
+
+    def all(self) -> list[StandardSession]:
+        """All sessions of this process."""
+        return [self]
+
+    def get(self, name: str) -> StandardSession:
+        """Return it, if that is its name. Raises :class:`NotFound`."""
+        if name != self.hosted.name:
+            raise NotFound(f"no session {name!r} runs here; kmux ps lists those that do")
+        return self
+
+    def describe(self) -> SessionInfo:
+        """Say what ``kmux ps`` shows."""
+        hosted = self.hosted
+        recorder, server = hosted.recorder, hosted.record_server
+        return SessionInfo(
+            name=hosted.name,
+            kernel=hosted.kernel_name,
+            language=self._language,
+            status=hosted.runner.session.execution_state,
+            clients=len(visible(hosted.runner)),
+            pid=hosted.runner.kernel.pid,
+            connection_file=str(self.file),
+            created=timestamp(self._began),
+            problem=hosted.not_recorded,
+            document=recorder.url if recorder is not None else None,
+            record_url=server.sync_url if server is not None else None,
+        )
+
+    def kind_of(self, client: ClientId) -> str:
+        """Return the kind of endpoint that a client is at."""
+        return "replay" if client[0] == REPLAY_TAG else "shared"
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel."""
+        self.hosted.runner.interrupt()
+
+    def restart(self) -> None:
+        """Restart the kernel. Raises :class:`ConfigError` where it is not ours to restart."""
+        if not self.hosted.runner.session.machines.policy.owns_kernel:
+            raise ConfigError("this kernel is not kmux's to restart: somebody else started it")
+        self.hosted.runner.restart()
+
+    # What the front reports
+
+    def rejected(self, error: ClientProtocolError) -> None:
+        log().info("web.rejected", reason=str(error))
+
+    def failed(self, error: Exception) -> None:
+        log().error("internal.error", what="control API", exc_info=error)
+
+
+async def _listen(session: StandardSession, name: str | None, wish: str) -> UnixFront:
+    """Take a name on this machine: the one that was asked for, or one like it.
+
+    Raises :class:`ConfigError`, where it is taken :class:`Conflict`.
+    """
+    if name is not None:
+        registry.check_name(name)
+    for candidate in [name] if name is not None else registry.names_like(wish):
+        path = registry.socket_path(candidate)
+        if await trio.to_thread.run_sync(registry.runs, candidate):
+            continue
+        front = UnixFront(session_routes(session), session, path=path)
+        with suppress(Conflict):  # another one is quicker
+            await front.listen()
+            return front
+    raise Conflict(
+        f"a session {name or wish!r} runs already; choose another --name, or see kmux ps"
+    )
+
+
 async def run(options: Options, show: Callable[[str], None] | None = None) -> int:
     """Serve one kernel until it is ended. Returns the exit status for the process.
 
@@ -102,8 +189,9 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     owned = file is not None and (file.exists() or _is_run_by_jupyter())
     info = connection.read(file) if file is not None and owned else _fresh_info(options, found)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or kernel_name
-    registration = registrations.register(wish) if options.name else registrations.register_as(wish)
-    name = registration.name
+    session = StandardSession(language)
+    front = await _listen(session, options.name, wish)
+    name = front.path.stem
     display = Display(None if owned else show)
     private = runtime_dir() / "kernels" / f"{name}-{secrets.token_hex(4)}.json"
     private.parent.mkdir(mode=0o700, exist_ok=True)
@@ -133,7 +221,8 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 if comes_back(client):
                     display.client(what, name, len(visible(runner)))
 
-            hosted = HostedSession(host, plan, changed=changed)
+            session.hosted = hosted = HostedSession(host, plan, changed=changed)
+            session.file = file
             runner = hosted.runner
             if hosted.not_recorded:
                 display.not_recorded(hosted.not_recorded)
@@ -143,20 +232,19 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
                 connection.write(file, endpoint.info)
                 written.append(file)
             if options.replay:
-                replaying = hosted.attach(_beside(endpoint.info), b"replay", replays=True)
+                replaying = hosted.attach(_beside(endpoint.info), REPLAY_TAG, replays=True)
                 replay_file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}-replay.json"
                 connection.write(replay_file, replaying.info)
                 written.append(replay_file)
-            answering = Answering(hosted, language=language, file=file)
-            nursery.start_soon(registration.serve, answering.answer)
+            nursery.start_soon(front.serve)
             if owned:
                 nursery.start_soon(_follow_parent, runner)
             log().info("session.started", session=name, kernel=kernel_name, file=str(file))
-            display.started(answering.describe(), replay_file)
+            display.started(session.describe(), replay_file)
             status = await hosted.run()
             nursery.cancel_scope.cancel()
     finally:
-        registration.close()
+        front.close()
         for each in written:
             each.unlink(missing_ok=True)
         private.unlink(missing_ok=True)

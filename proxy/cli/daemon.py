@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 
 import click
@@ -70,10 +71,8 @@ def stop(sessions_too: bool) -> None:
 @command.command("restart")
 def restart() -> None:
     """Have another daemon take this one's place, with the same kernels, ports and clients."""
-    try:
+    with contextlib.suppress(DaemonGone):
         client.Daemon().stop()
-    except DaemonGone:
-        pass
     status = client.start()
     click.echo(f"process {status.pid}, with {status.sessions} sessions, on {status.socket}")
 

@@ -11,11 +11,11 @@ import trio
 
 from proxy.daemon import state as states
 from proxy.daemon.live import LiveSession
-from proxy.daemon.registry import MAX_NAME_CHARACTERS, is_name
-from proxy.daemon.registry import runs as runs_elsewhere
+from proxy.daemon.registry import check_name, names_like, socket_path
 from proxy.daemon.state import SessionDirectory, SessionState
 from proxy.daemon.vocabulary import Adoption, NewSession
-from proxy.errors import ConfigError, Conflict, NotFound, StoreError
+from proxy.endpoints.unix_socket import is_served
+from proxy.errors import Conflict, NotFound, StoreError
 from proxy.hosting import Host
 from proxy.kernels import specs
 from proxy.logs import log
@@ -186,28 +186,23 @@ class Sessions:
 
     def check_name(self, name: str) -> None:
         """Raise :class:`ConfigError` where this cannot be a name, :class:`Conflict` if it is."""
-        if not is_name(name):
-            raise ConfigError(
-                f"{name!r} is not a name for a session: up to {MAX_NAME_CHARACTERS} letters, "
-                "digits, '-', '_' and '.', beginning with a letter or digit"
-            )
+        check_name(name)
         if self._is_taken(name):
             raise Conflict(f"a session {name!r} runs already; choose another name, or see kmux ps")
 
     def _is_taken(self, name: str) -> bool:
-        return name in self._by_name or name in self._beginning or runs_elsewhere(name)
+        here = name in self._by_name or name in self._beginning
+        return here or is_served(socket_path(name))
 
     def _name_for(self, name: str | None, like: str) -> str:
         """Return a name that is free: this one, or one that is like another."""
         if name is not None:
             self.check_name(name)
             return name
-        base = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in like)
-        base = base.strip("-.")[: MAX_NAME_CHARACTERS - 4] or "kernel"
-        number = 1
-        while self._is_taken(found := base if number == 1 else f"{base}-{number}"):
-            number += 1
-        return found
+        free = next((each for each in names_like(like) if not self._is_taken(each)), None)
+        if free is None:
+            raise Conflict(f"a thousand sessions are called {like!r}; choose another name")
+        return free
 
     async def _begin_and_wait(self, state: SessionState) -> LiveSession:
         live = await self._begin(state)

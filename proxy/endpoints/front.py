@@ -42,6 +42,11 @@ class Front(ABC):
         """Take the place. Raises :class:`ConfigError` where it cannot be had."""
         self._listener = await self._open()
 
+    def close(self) -> None:
+        """Let go of the place, if :meth:`serve` has not done so."""
+        if self._listener is not None:
+            self._leave()
+
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. All connections are closed then, WebSockets with a goodbye.
 

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, Conflict
 
 
 class PrivateSocket:
@@ -38,12 +38,12 @@ class PrivateSocket:
 def listen_on(path: Path, backlog: int) -> PrivateSocket:
     """Listen on a path. Its directory is made where it is missing, and must be its owner's alone.
 
-    Raises :class:`ConfigError` where that cannot be, and where somebody listens there already.
+    Raises :class:`ConfigError` where that cannot be, :class:`Conflict` where somebody listens.
     """
     _make_private(path.parent)
     with _locked(path.parent):
-        if _is_taken(path):
-            raise ConfigError(f"somebody listens on {path} already; end it first")
+        if is_served(path):
+            raise Conflict(f"somebody listens on {path} already; end it first")
         aside = path.with_name(f".{secrets.token_hex(3)}")  # a socket's path has 107 bytes
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -83,7 +83,7 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_taken(path: Path) -> bool:
+def is_served(path: Path) -> bool:
     """Whether somebody listens there. Raises :class:`ConfigError` where no socket can be."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)

@@ -10,35 +10,19 @@ import pexpect
 import pytest
 import trio
 
-from proxy.daemon.registration import register
-from proxy.daemon.registry import Question, SessionInfo
+from proxy.daemon import registry
+from tests.daemon.answering import answering
 from tests.frontends.kmux_process import BIN, DEADLINE, Workplace
 from tests.required import lacks
 
 
 @pytest.fixture
-async def session(
-    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery
-) -> AsyncIterator[None]:
+async def session(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """A session that is called "analysis" and answers."""
     monkeypatch.setenv("KMUX_RUNTIME_DIR", workplace.environment["KMUX_RUNTIME_DIR"])
 
-    async def answer(question: Question) -> SessionInfo:
-        return SessionInfo(
-            name="analysis",
-            kernel="python3",
-            language="python",
-            status="idle",
-            clients=0,
-            pid=None,
-            connection_file="kernel-analysis.json",
-        )
-
-    registration = register("analysis")
-    nursery.start_soon(registration.serve, answer)
-    yield
-    nursery.cancel_scope.cancel()
-    registration.close()
+    async with answering(registry.socket_path("analysis"), "analysis"):
+        yield
 
 
 def test_the_script_is_what_the_shell_sources(workplace: Workplace) -> None:
