@@ -22,6 +22,7 @@ from proxy import memory
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, KmuxError
 from proxy.kernels.asyncio_thread import AsyncioThread, open_asyncio_thread
+from proxy.kernels.eavesdropping import Early
 from proxy.kernels.found import FoundKernel
 from proxy.kernels.kernel import Kernel
 from proxy.kernels.process import LaunchOptions
@@ -49,6 +50,8 @@ class Host(msgspec.Struct, frozen=True):
     context: zmq.Context[zmq.Socket[bytes]]
     sockets: SocketSet
     asyncio_thread: AsyncioThread
+    moving: trio.CancelScope
+    """Around the task that moves messages: when it is cancelled, none is handled any more."""
 
 
 @asynccontextmanager
@@ -59,14 +62,20 @@ async def open_host() -> AsyncIterator[Host]:
     sockets = SocketSet()
     try:
         async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
-            nursery.start_soon(sockets.run)
+            moving = trio.CancelScope()
+            nursery.start_soon(_move, sockets, moving)
             nursery.start_soon(memory.give_back)
-            yield Host(context, sockets, asyncio_thread)
+            yield Host(context, sockets, asyncio_thread, moving)
             nursery.cancel_scope.cancel()
     finally:
         sockets.close_all()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(context.term)
+
+
+async def _move(sockets: SocketSet, scope: trio.CancelScope) -> None:
+    with scope:
+        await sockets.run()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +91,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = ""
     """kmux's routing identity at a kernel that was found."""
     policy: Policy = Policy()
+    early: Early | None = None
+    """What was heard of a kernel that an earlier kmux has had."""
     records: bool = True
     retention: RetentionPolicy | None = None
 
@@ -183,6 +194,7 @@ class HostedSession:
                 sink,
                 identity=plan.identity,
                 goes_on=plan.goes_on,
+                early=plan.early,
             )
         assert plan.launch is not None
         return Supervisor(
@@ -192,13 +204,18 @@ class HostedSession:
             plan.launch,
             sink,
             adopts=plan.goes_on,
+            early=plan.early,
         )
 
     def _open_record(self) -> Recorder | None:
         goes_on = self._plan.goes_on or self._plan.found is not None
         try:
             return open_record(
-                self.name, self.kernel_name, resumes=goes_on, policy=self._plan.retention
+                self.name,
+                self.kernel_name,
+                resumes=goes_on,
+                gapless=self._plan.early is not None,
+                policy=self._plan.retention,
             )
         except KmuxError as error:
             log().warning("record.refused", why=str(error))

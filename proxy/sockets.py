@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MESSAGES_PER_TURN = 64
 """Messages that one socket may deliver before the next one has its turn (about 1 ms)."""
+MAX_SETTLING_ROUNDS = 1000
+"""A flood does not end for our sake."""
 COPY_LIMIT_BYTES = 64 * 1024
 """Frames from here on are views of libzmq's memory; below it a copy is cheaper than a view."""
 
@@ -271,6 +273,13 @@ class SocketSet:
                 for call in calls:
                     call()
         return more
+
+    def settle(self) -> None:
+        """Deliver all that has come in, and what that leads to, without a checkpoint."""
+        for _ in range(MAX_SETTLING_ROUNDS):
+            sockets = tuple(self._by_descriptor.values())
+            if not [socket for socket in sockets if self.turn(socket)]:
+                return
 
     def close_all(self) -> None:
         """Close every socket and the set itself."""

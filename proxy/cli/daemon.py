@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 
 import click
@@ -71,9 +70,7 @@ def stop(sessions_too: bool) -> None:
 @command.command("restart")
 def restart() -> None:
     """Have another daemon take this one's place, with the same kernels, ports and clients."""
-    with contextlib.suppress(DaemonGone):
-        client.Daemon().stop()
-    status = client.start()
+    status = client.start(takes_over=True)
     click.echo(f"process {status.pid}, with {status.sessions} sessions, on {status.socket}")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 import trio
 
@@ -10,6 +12,7 @@ from proxy.settings import load
 
 
 @click.command("serve")
-def command() -> None:
+@click.option("--take-over", is_flag=True, help="Have the daemon that runs end, and go on with it.")
+def command(take_over: bool) -> None:
     """Be the daemon, in the foreground (for systemd)."""
-    trio.run(server.serve, load())
+    trio.run(partial(server.serve, load(), takes_over=take_over))

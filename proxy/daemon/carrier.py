@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import msgspec
 import trio
 
 from proxy.daemon.state import SessionDirectory
@@ -25,9 +26,16 @@ SMALL_BYTES = 64 * 1024
 class Carrier:
     """Writes one session's :class:`Carried`. :meth:`run` is its life."""
 
-    def __init__(self, session: Session, directory: SessionDirectory) -> None:
+    def __init__(
+        self,
+        session: Session,
+        directory: SessionDirectory,
+        listeners: Callable[[], dict[str, int]],
+    ) -> None:
+        """``listeners`` counts the subscribers of each endpoint."""
         self._session = session
         self._directory = directory
+        self._listeners = listeners
         self._written = -1
         self._failed = False
         self._awake = trio.Event()
@@ -48,14 +56,24 @@ class Carrier:
 
     async def write(self) -> None:
         """Write down what is on its way now."""
+        raw = self._encoded()
+        if len(raw) < SMALL_BYTES:
+            self._keep(raw)
+        else:
+            await trio.to_thread.run_sync(self._keep, raw)
+
+    def write_now(self) -> None:
+        """The same, without a checkpoint."""
+        self._keep(self._encoded())
+
+    def _encoded(self) -> bytes:
         self._written = self._session.changes
-        raw = carrying.encode(self._session.carried(time.time()))
-        keep: Callable[[bytes], None] = self._directory.keep_carried
+        carried = self._session.carried(time.time())
+        return carrying.encode(msgspec.structs.replace(carried, listeners=self._listeners()))
+
+    def _keep(self, raw: bytes) -> None:
         try:
-            if len(raw) < SMALL_BYTES:
-                keep(raw)
-            else:
-                await trio.to_thread.run_sync(keep, raw)
+            self._directory.keep_carried(raw)
         except StoreError as error:
             if not self._failed:  # the record says it as well
                 log().error("session.not_carried", why=str(error))

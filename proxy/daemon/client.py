@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from urllib.parse import quote
 
 import msgspec
@@ -29,7 +29,7 @@ from proxy.daemon.vocabulary import (
     ShimNews,
     ShimRequest,
 )
-from proxy.errors import ConfigError, DaemonGone
+from proxy.errors import ConfigError, DaemonGone, DaemonSilent
 from proxy.settings import log_file
 
 START_SECONDS = 15.0
@@ -131,12 +131,15 @@ def running() -> Daemon:
     return daemon
 
 
-def start() -> DaemonStatus:
+def start(*, takes_over: bool = False) -> DaemonStatus:
     """Start the daemon, and wait until it answers. It outlives this process and its terminal.
 
-    Raises :class:`ConfigError` where it does not come up.
+    With ``takes_over`` it takes the place of the one that runs. Raises :class:`ConfigError` where
+    it does not come up.
     """
     command = [sys.executable, "-m", "proxy", "daemon", "serve"]
+    if takes_over:
+        command.append("--take-over")
     with open(os.devnull, "rb") as nothing:
         process = subprocess.Popen(
             command,
@@ -150,13 +153,11 @@ def start() -> DaemonStatus:
     deadline = time.monotonic() + START_SECONDS
     daemon = Daemon()
     while time.monotonic() < deadline:
-        try:
+        with suppress(DaemonGone, DaemonSilent):
             status = daemon.status()
-        except DaemonGone:
-            pass
-        else:
-            process.returncode = 0  # it is not ours to wait for
-            return status
+            if status.pid == process.pid or not takes_over:
+                process.returncode = 0  # it is not ours to wait for
+                return status
         if process.poll() is not None:
             return _not_started(process)
         time.sleep(_LOOK_SECONDS)

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 import trio
+import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon.carrier import Carrier
@@ -25,6 +26,7 @@ from proxy.daemon.vocabulary import SessionInfo
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, InternalError, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
+from proxy.kernels.eavesdropping import Early
 from proxy.kernels.process import LaunchOptions
 from proxy.logs import log, speak_for
 from proxy.message import ClientId
@@ -36,6 +38,9 @@ from proxy.wire import connection
 from proxy.wire.connection import ConnectionInfo
 
 SHARED_TAG = b"zmq"
+RETURN_SECONDS = 60.0
+"""How long what is published is kept for those who listened to an earlier daemon. Their libzmq
+connects again within 0.2 s, but one that does not read does not see that it has to."""
 
 Parting = Literal["restart", "goodbye", "ended"]
 """A shim's frontend wants its kernel again at once, or not any more; or the session is over."""
@@ -52,8 +57,11 @@ class LiveSession:
         retention: RetentionPolicy,
         *,
         goes_on: bool = False,
+        early: zmq.Socket[bytes] | None = None,
     ) -> None:
-        """``goes_on`` is whether an earlier daemon had it."""
+        """``goes_on`` is whether an earlier daemon had it, ``early`` a subscription to its kernel's
+        iopub that was made while that one had it still."""
+        self._early = early
         self.state = state
         self.directory = SessionDirectory(state.id)
         self.ready = trio.Event()
@@ -106,18 +114,19 @@ class LiveSession:
             self._task_status = None
 
     async def _live(self) -> None:
-        carried = self.directory.carried() if self._goes_on else None
+        carried = (self.directory.carried() if self._goes_on else None) or Carried(at=time.time())
         self.hosted = HostedSession(
-            self._host, self._plan(), moved=self._moved, parted=self._client_parted
+            self._host, self._plan(carried), moved=self._moved, parted=self._client_parted
         )
-        self._carrier = Carrier(self.hosted.runner.session, self.directory)
+        self._carrier = Carrier(self.hosted.runner.session, self.directory, self._listeners)
         if self._goes_on:
-            self.hosted.resume(carried or Carried(at=time.time()))
-            self._bind_again()
+            self.hosted.resume(carried)
+            self._bind_again(carried)
         else:
             self.attach("shared")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carrier.run)
+            nursery.start_soon(self._forget_missed)
             log().info("session.started", kernel=self.state.kernel_name)
             self._started()
             try:
@@ -128,7 +137,13 @@ class LiveSession:
             nursery.cancel_scope.cancel()
         self.forget()
 
-    def _plan(self) -> Plan:
+    async def _forget_missed(self) -> None:
+        """Whoever listened before has had the time to come back."""
+        await trio.sleep(RETURN_SECONDS)
+        for endpoint in self._endpoints.values():
+            endpoint.forget_missed()
+
+    def _plan(self, carried: Carried) -> Plan:
         state = self.state
         policy = Policy(
             restart=state.restart,
@@ -161,6 +176,7 @@ class LiveSession:
             found=state.found,
             goes_on=self._goes_on,
             identity=state.identity,
+            early=Early(self._early, carried.last_published) if self._early is not None else None,
             policy=policy,
             records=state.record,
             retention=self._retention,
@@ -170,9 +186,10 @@ class LiveSession:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""
         self.hosted.runner.end()
 
-    async def leave(self) -> None:
-        """Write down what is on its way; then it can be cancelled, and the next daemon goes on."""
-        await self._carrier.write()
+    def leave(self) -> None:
+        """Write down what is on its way, at once. It is to be cancelled then, before anything else
+        happens; the next daemon goes on."""
+        self._carrier.write_now()
 
     def forget(self) -> None:
         """It is over: nothing is left of it but its record."""
@@ -262,15 +279,19 @@ class LiveSession:
         self._endpoints[tag.decode()] = endpoint
         return endpoint
 
-    def _bind_again(self) -> None:
+    def _bind_again(self, carried: Carried) -> None:
         """Bind the ports that it had. Those that somebody else has by now are its problem."""
         for each in self.state.endpoints:
             try:
-                self._bind(each.info, each.tag.encode(), each.kind)
+                endpoint = self._bind(each.info, each.tag.encode(), each.kind)
+                endpoint.await_return_of(carried.listeners.get(each.tag, 0))
                 connection.write(Path(each.file), each.info)
             except ConfigError as error:
                 log().error("session.port_lost", why=str(error))
                 self._problems.append(str(error))
+
+    def _listeners(self) -> dict[str, int]:
+        return {tag: len(endpoint.subscribers) for tag, endpoint in self._endpoints.items()}
 
     def _add(self, endpoint: EndpointState) -> EndpointState:
         endpoints = [*self.state.endpoints, endpoint]

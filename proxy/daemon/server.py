@@ -10,19 +10,23 @@ import fcntl
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import trio
 
 from proxy import __version__
+from proxy.daemon import state as states
+from proxy.daemon.client import Daemon
 from proxy.daemon.control import timestamp
 from proxy.daemon.daemon_api import DaemonApi
 from proxy.daemon.place import lock_file, socket_path
-from proxy.daemon.sessions import Sessions
+from proxy.daemon.sessions import Early, Sessions
+from proxy.daemon.state import SessionDirectory
 from proxy.daemon.vocabulary import DaemonStatus
 from proxy.endpoints.unix_front import UnixFront
-from proxy.errors import ClientProtocolError, ConfigError
-from proxy.hosting import open_host
+from proxy.errors import ClientProtocolError, ConfigError, DaemonGone, KmuxError
+from proxy.hosting import Host, open_host
+from proxy.kernels.eavesdropping import eavesdrop
 from proxy.log_file import LogFile
 from proxy.logs import configure_file, log
 from proxy.settings import Settings, log_file
@@ -40,16 +44,41 @@ class _Sink:
         log().error("internal.error", what="control API", exc_info=error)
 
 
-async def serve(settings: Settings) -> None:
-    """Be the daemon. Raises :class:`ConfigError` where there is one already."""
-    with ExitStack() as stack:
-        stack.callback(os.close, _lock())
-        file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
-        configure_file(file, settings.log_level)
-        await _serve(settings)
+async def serve(settings: Settings, *, takes_over: bool = False) -> None:
+    """Be the daemon. Raises :class:`ConfigError` where there is one already.
+
+    With ``takes_over`` that one is asked to end, and nothing of what its kernels say is missed.
+    """
+    async with open_host() as host:
+        early = await _hear_early(host) if takes_over else {}
+        with ExitStack() as stack:
+            stack.callback(os.close, _lock())
+            file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
+            configure_file(file, settings.log_level)
+            await _serve(settings, host, early)
 
 
-async def _serve(settings: Settings) -> None:
+async def _hear_early(host: Host) -> Early:
+    """Subscribe to all kernels, and have the daemon end that has them."""
+    early: Early = {}
+
+    async def hear(directory: SessionDirectory) -> None:
+        with suppress(KmuxError):
+            state = directory.read()
+            info = state.found or directory.kernel.info()
+            raw = await eavesdrop(host.context, info)
+            if raw is not None:
+                early[state.id] = raw
+
+    async with trio.open_nursery() as nursery:
+        for directory in states.known():
+            nursery.start_soon(hear, directory)
+    with suppress(DaemonGone):
+        await trio.to_thread.run_sync(Daemon().stop)
+    return early
+
+
+async def _serve(settings: Settings, host: Host, early: Early) -> None:
     began = time.time()
     ending, end_sessions = trio.Event(), False
 
@@ -68,8 +97,8 @@ async def _serve(settings: Settings) -> None:
             log_file=str(log_file()),
         )
 
-    async with open_host() as host, trio.open_nursery() as nursery:
-        sessions = Sessions(host, settings)
+    async with trio.open_nursery() as nursery:
+        sessions = Sessions(host, settings, early)
         front = UnixFront(DaemonApi(sessions, status, end).routes(), _Sink(), path=socket_path())
         await front.listen()
         await nursery.start(_obey_signals, end)
@@ -77,12 +106,13 @@ async def _serve(settings: Settings) -> None:
         await nursery.start(front.serve)
         log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=len(sessions))
         await ending.wait()
+        log().info("daemon.ending", sessions=len(sessions), with_them=end_sessions)
         if end_sessions:
             await sessions.stop_all()
         else:
-            await sessions.leave()
-        log().info("daemon.ended", sessions=len(sessions))
+            sessions.leave()
         nursery.cancel_scope.cancel()
+    log().info("daemon.ended")
 
 
 async def _obey_signals(

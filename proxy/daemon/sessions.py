@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import trio
+import zmq
 
 from proxy.daemon import state as states
 from proxy.daemon.live import LiveSession
@@ -26,17 +27,20 @@ from proxy.wire import connection
 START_SECONDS = 30.0
 """How long somebody who asked for a session waits for its kernel; it goes on coming up."""
 WATCH_SECONDS = 30.0
-LEAVE_SECONDS = 5.0
 MAX_SHIMS = 1000
 """Frontends' connection files that are remembered."""
 
 T = TypeVar("T")
+Early = dict[str, zmq.Socket[bytes]]
 
 
 class Sessions:
     """All sessions of this daemon. :meth:`run` is their life."""
 
-    def __init__(self, host: Host, settings: Settings) -> None:
+    def __init__(self, host: Host, settings: Settings, early: Early | None = None) -> None:
+        """``early`` are subscriptions to the iopub of kernels that another daemon still has, by the
+        ids of their sessions."""
+        self._early = early or {}
         self._host = host
         self._settings = settings
         self._by_name: dict[str, LiveSession] = {}
@@ -59,6 +63,8 @@ class Sessions:
         async with trio.open_nursery() as self._nursery:
             for directory in states.known():
                 await self._go_on_with(directory)
+            while self._early:  # of sessions that cannot be gone on with
+                self._early.popitem()[1].close()
             task_status.started()
             while True:
                 await trio.sleep(WATCH_SECONDS)
@@ -152,12 +158,12 @@ class Sessions:
             for name in tuple(self._by_name):
                 nursery.start_soon(self.stop, name)
 
-    async def leave(self) -> None:
-        """Let go of all sessions: the next daemon goes on with them."""
-        with trio.move_on_after(LEAVE_SECONDS):
-            async with trio.open_nursery() as nursery:
-                for live in self._by_name.values():
-                    nursery.start_soon(live.leave)
+    def leave(self) -> None:
+        """Write down what is on its way, for the next daemon: this one is to be cancelled now."""
+        self._host.moving.cancel()
+        self._host.sockets.settle()
+        for live in self._by_name.values():
+            live.leave()
 
     async def rename(self, name: str, new: str) -> LiveSession:
         """Call a session, and its record, otherwise. Raises as :meth:`new`, :class:`StoreError`."""
@@ -220,7 +226,8 @@ class Sessions:
             bytes=settings.keep_bytes or None,
             seconds=settings.keep_days * 86400 or None,
         )
-        live = LiveSession(self._host, state, retention, goes_on=goes_on)
+        early = self._early.pop(state.id, None)
+        live = LiveSession(self._host, state, retention, goes_on=goes_on, early=early)
         self._beginning.add(state.name)
         try:
             await self._nursery.start(self._live, live)

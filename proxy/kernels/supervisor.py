@@ -12,6 +12,7 @@ from proxy.kernels import heartbeat
 from proxy.kernels.adopted import adopt, ending
 from proxy.kernels.asyncio_thread import AsyncioThread
 from proxy.kernels.channels import KernelChannels
+from proxy.kernels.eavesdropping import Early
 from proxy.kernels.output import FileOutput, Output, ProcessOutput
 from proxy.kernels.process import KernelProcess, LaunchOptions, Process, launch
 from proxy.kernels.sink import KernelSink
@@ -23,6 +24,8 @@ SHUTDOWN_GRACE_SECONDS = 2.5
 """For each step: shutdown_request, SIGTERM, SIGKILL. jupyter_client waits 5 s for the first two."""
 CLEANUP_SECONDS = 10.0
 """A provisioner that hangs must not keep kmux from ending."""
+LINGER_MS = 500
+"""What was sent to a kernel that lives on is to reach it."""
 LAUNCHES_FOR_PORTS = 3
 """More launches of a kernel that finds its ports taken by another process."""
 
@@ -39,8 +42,11 @@ class Supervisor:
         sink: KernelSink,
         *,
         adopts: bool = False,
+        early: Early | None = None,
     ) -> None:
-        """``adopts`` is whether the first kernel is the one that an earlier kmux has launched."""
+        """``adopts`` is whether the first kernel is the one that an earlier kmux has launched,
+        ``early`` what was heard of it meanwhile."""
+        self._early = early
         self._context = context
         self._sockets = sockets
         self._asyncio = asyncio_thread
@@ -87,6 +93,8 @@ class Supervisor:
                     break
                 await _first(self._restart, self._end)
             self._nursery.cancel_scope.cancel()
+        if self._early is not None:  # there was nothing to go on with
+            self._early.raw.close()
         return status
 
     async def _next_kernel(self, found: bool) -> Process:
@@ -156,8 +164,14 @@ class Supervisor:
 
         async with trio.open_nursery() as nursery:
             identity = (self._options.identity or os.urandom(8).hex()).encode()
+            early, self._early = self._early, None
             channels = KernelChannels(
-                self._context, self._sockets, kernel.info, self._sink, identity
+                self._context,
+                self._sockets,
+                kernel.info,
+                self._sink,
+                identity,
+                early.raw if early is not None else None,
             )
             self._channels = channels
             output = self._output_of(kernel, channels)
@@ -167,6 +181,8 @@ class Supervisor:
                 nursery.start_soon(wait_for_lost_port)
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
                 self._sink.kernel_launched(kernel.interrupt_mode, found=found)
+                if early is not None:
+                    channels.catch_up(early.after)
                 await _first(exited, port_lost, self._restart, self._end)
                 # One that was asked to end may have done so by now.
                 on_its_own = not self._restart.is_set() and not self._end.is_set()
@@ -187,7 +203,7 @@ class Supervisor:
                         kernel.release()
                     else:
                         await kernel.cleanup()
-                channels.close()
+                channels.close(LINGER_MS if lives_on else 0)
             if self._leaves:
                 nursery.cancel_scope.cancel()
                 return None

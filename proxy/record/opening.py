@@ -37,9 +37,15 @@ def record_directory(name: str) -> Path:
 
 
 def open_record(
-    name: str, kernel_name: str, *, resumes: bool, policy: RetentionPolicy | None = None
+    name: str,
+    kernel_name: str,
+    *,
+    resumes: bool,
+    gapless: bool = False,
+    policy: RetentionPolicy | None = None,
 ) -> Recorder:
-    """Open the record of a session that begins. ``resumes`` is whether it may go on.
+    """Open the record of a session that begins. ``resumes`` is whether it may go on, ``gapless``
+    whether the kernel was listened to all the time.
 
     Raises :class:`ConfigError` where another process writes it, and :class:`StoreError` where it
     cannot be written.
@@ -67,7 +73,7 @@ def open_record(
         files = RecordFiles(directory)
         files.load()
         return _new(name, kernel_name, files, policy)
-    record.left = max(logs, default=None)
+    record.left = None if gapless else max(logs, default=None)
     return Recorder(record, files, root=_root(loaded.root), pages=pages, policy=policy)
 
 

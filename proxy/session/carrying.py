@@ -7,7 +7,8 @@ change (:class:`Carried`), and a session that goes on with that kernel is handed
 anything else (:class:`Resumed`):
 
 * What the kernel was asked and has not answered is awaited again. Where it answers something that
-  was asked *behind* it first, the answer came while nobody listened, and its client is told so.
+  was asked *behind* it first, the answer came while nobody listened: its client is told so, or how
+  its cell went, where iopub has told that.
 * What waited in the queue waits again, each client's in its order.
 * Clients are away until they are heard; prompts and kept replies wait for them.
 
@@ -19,6 +20,7 @@ Everything that changes this state is in this file.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -30,6 +32,7 @@ from proxy.session.commands import Command, Log, StartTimer
 from proxy.session.events import ClientSent, Event
 from proxy.session.machines import Machines
 from proxy.session.requests import Request
+from proxy.session.status import KernelStatus
 
 LOST = error(
     "ReplyLost", "the kernel answered while kmux was away; what it showed meanwhile is lost as well"
@@ -97,6 +100,10 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     clients: list[tuple[tuple[bytes, ...], float]] = []
     """Who may come back, and since when each is away."""
     subshells: list[LentSubshell] = []
+    last_published: str = ""
+    """The msg_id of the last message on iopub that was handled."""
+    listeners: dict[str, int] = {}
+    """How many subscribers each endpoint had, by its tag."""
 
 
 class Resumed(Event, frozen=True):
@@ -119,6 +126,30 @@ def entry(client: ClientId, channel: Channel, message: Message) -> Entry:
     )
 
 
+class _End:
+    """How a cell went, by what it published."""
+
+    def __init__(self) -> None:
+        self.count: int | None = None
+        self.error: dict[str, Any] | None = None
+        self.idled = False
+
+    def reply(self) -> dict[str, Any]:
+        """Return the content of the reply that a kernel makes of it, without its payload."""
+        if self.error is not None:
+            return {**error("", ""), **self.error, "execution_count": self.count}
+        reply: dict[str, Any] = {"status": "ok", "execution_count": self.count}
+        return {**reply, "user_expressions": {}, "payload": []}
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    execution_count: int | None = None
+
+
+_begun_decoder = msgspec.json.Decoder(_Begun)
+_error_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
 class Carrying:
     """Takes the tables of one session down, and fills them again."""
 
@@ -129,6 +160,10 @@ class Carrying:
         """Of the kernel that is gone on with, until it has said who it is."""
         self._awaited: list[Request] = []
         """What the kernel was asked before, and has not answered."""
+        self._ends: dict[MsgId, _End] = {}
+        """How the cells among that went, as far as iopub tells."""
+        self.last_published = ""
+        """The msg_id of the last message on iopub."""
 
     @property
     def goes_on(self) -> bool:
@@ -163,6 +198,7 @@ class Carrying:
                 LentSubshell(subshell_id, [tuple(user) for user in users], list(comms))
                 for subshell_id, users, comms in m.subshells.subshells.lent()
             ],
+            last_published=self.last_published,
         )
 
     def resume(self, carried: Carried, at: float) -> list[Command]:
@@ -223,12 +259,34 @@ class Carrying:
         commands: list[Command] = []
         for request in here:
             if not request.answered:
-                commands += self._m.queue.lost(request, LOST, at)
+                end = self._ends.pop(request.origin.header.msg_id, None)
+                content = LOST if end is None or not end.idled else end.reply()
+                commands += self._m.queue.lost(request, content, at)
         return commands
+
+    @property
+    def awaits(self) -> bool:
+        """Whether it matters what the kernel publishes about what it was asked before."""
+        return bool(self._awaited)
+
+    def published(self, message: Message) -> None:
+        """The kernel published something: perhaps how a cell went whose reply will not come."""
+        parent, msg_type = message.parent, message.header.msg_type
+        if parent is None or parent.msg_type != "execute_request":
+            return
+        end = self._ends.setdefault(parent.msg_id, _End())
+        if msg_type == "execute_input":
+            begun = message.content_as(_begun_decoder)
+            end.count = begun.execution_count if begun is not None else None
+        elif msg_type == "error":
+            end.error = message.content_as(_error_decoder)
+        elif msg_type == "status":
+            end.idled |= KernelStatus.idle_of(message) is not None
 
     def abandon(self) -> None:
         """The kernel is gone: all is answered otherwise."""
         self._awaited.clear()
+        self._ends.clear()
         self._kernel_session = None
 
 

@@ -272,6 +272,9 @@ class Session:
         m = self.machines
         commands: list[Command] = [ToAll(message)]
         msg_type = message.header.msg_type
+        self._carrying.last_published = message.header.msg_id
+        if self._carrying.awaits:
+            self._carrying.published(message)
         if message.parent is not None and message.parent.session == m.asker.session:
             quiet = self._life.kmux_heard(message, at)
             if quiet is not None:
