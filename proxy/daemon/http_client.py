@@ -15,14 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import h11
 import msgspec
 
-from proxy.errors import (
-    ConfigError,
-    DaemonGone,
-    DaemonSilent,
-    KmuxError,
-    of_kind,
-)
-from proxy.message import JSON_ERRORS
+from proxy.errors import ConfigError, DaemonGone, DaemonSilent, KmuxError, of_kind
 
 if TYPE_CHECKING:
     from pathlib import Path  # 3 ms
@@ -34,6 +27,8 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _BUSY_SECONDS = 0.01
 """Until it is tried again where too many want to connect."""
+_JSON_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""Those of ``message.py``, which takes a millisecond to import."""
 
 T = TypeVar("T")
 
@@ -205,7 +200,7 @@ def _error(status: int, body: bytes) -> KmuxError:
     """Make an error again of what the daemon was met with."""
     try:
         refusal = msgspec.json.decode(body, type=_Refusal)
-    except JSON_ERRORS:
+    except _JSON_ERRORS:
         return KmuxError(f"the daemon answered with status {status}; its log may say why")
     kind = ConfigError if status < 500 else KmuxError
     return of_kind(refusal.reason or "", refusal.message) or kind(refusal.message)
@@ -214,7 +209,7 @@ def _error(status: int, body: bytes) -> KmuxError:
 def _decoded(content: bytes, into: type[T]) -> T:
     try:
         return msgspec.json.decode(content, type=into)
-    except JSON_ERRORS as error:
+    except _JSON_ERRORS as error:
         raise ConfigError(
             f"the daemon's answer is not what was expected ({error}); if it is of another version "
             "of kmux, restart it"

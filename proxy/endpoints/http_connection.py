@@ -5,7 +5,8 @@ has who answers, and how large a body that takes; the body is read; the response
 next request is read. Or the connection becomes a WebSocket and stays one.
 
 Whatever a client does wrong is answered where it can be, and ends its connection. What goes wrong
-here is answered too, and the connection goes on.
+here is answered too, and the connection goes on. A client that hangs up ends a stream of pieces,
+but disturbs nobody who is about to answer: what it asked for is done as a whole.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ a client may take to read a response (``http_responses.py``).
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterable, Sequence
 
@@ -19,6 +20,14 @@ from proxy.errors import ClientProtocolError, ConfigError
 
 HANDSHAKE_SECONDS = 10.0
 """How long a client may take for TLS, before it asks for anything."""
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""The system asks now and then whether the other machine is there. Who waits for a stream's next
+piece says nothing, and a laptop that was closed neither."""
 
 
 class WebFront(Front):
@@ -68,6 +77,8 @@ class WebFront(Front):
         return first
 
     async def _connect(self, stream: trio.SocketStream) -> HttpConnection:
+        for level, option, value in _KEEPALIVE:
+            stream.setsockopt(level, option, value)
         return HttpConnection(
             stream if self._tls is None else await _secured(stream, self._tls),
             self._routes,

@@ -11,6 +11,7 @@ import trio
 import trustme
 
 from proxy.endpoints import web
+from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.tls import tls_context
 from proxy.endpoints.web import WebFront
 from proxy.errors import ConfigError
@@ -116,6 +117,40 @@ async def test_an_address_of_version_six_stands_in_brackets() -> None:
         assert scene.front.netloc == f"[::1]:{scene.front.port}"
         stream = await trio.open_tcp_stream("::1", scene.front.port)
         await stream.aclose()
+
+
+async def test_a_machine_that_is_gone_is_noticed_by_the_system() -> None:
+    """Its timer runs (2, in proc(5)): a cable that is pulled out is more than a test can do."""
+    async with open_front(GREET) as scene, scene.client() as client:
+        assert (await client.get("/hello/alice")).status == 200
+        table = await trio.Path("/proc/net/tcp").read_text()
+        here, established = f":{scene.front.port:04X}", "01"
+        lines = [line.split() for line in table.splitlines()[1:]]
+        (timer,) = [f[5] for f in lines if f[1].endswith(here) and f[3] == established]
+        kind, _, hundredths = timer.partition(":")
+        assert kind == "02"
+        assert int(hundredths, 16) <= 6000
+
+
+async def test_who_answers_is_not_disturbed_by_who_hangs_up() -> None:
+    """A kernel is started as a whole, or not at all."""
+    begun, go_on, done = trio.Event(), trio.Event(), trio.Event()
+
+    async def start(request: Request) -> Response:
+        begun.set()
+        await go_on.wait()
+        done.set()
+        return Response(status=201)
+
+    async with open_front(Route(method="POST", path="/", answer=start)) as scene:
+        async with scene.client() as client:
+            await client.say(client.question("POST", "/"))
+            await begun.wait()
+        go_on.set()
+        with trio.fail_after(DEADLINE_SECONDS):
+            await done.wait()
+        await eventually(lambda: scene.front.connections == 0)
+        assert not scene.failures
 
 
 # TLS
