@@ -19,7 +19,7 @@ _VOLATILE = (
     (re.compile(r"0x[0-9a-f]{6,}"), "<address>"),
     (re.compile(r"/ipykernel_\d+/"), "/ipykernel_<pid>/"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z?"), "<time>"),
-    (re.compile(r"\d\d:\d\d(<|&lt;)(\d\d:\d\d|\?), +([\d.,]+|\?)(it/s|s/it)"), "<pace>"),
+    (re.compile(r"\d\d:\d\d(<|&lt;)(\d\d:\d\d|\?),\s*([\d.,]+|\?)(it/s|s/it)"), "<pace>"),
 )
 _ID = re.compile(r"[0-9a-f]{32}")
 _ROUNDS = 6

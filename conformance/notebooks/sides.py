@@ -39,7 +39,10 @@ ROOT = Path(__file__).parents[2]
 SKIPPED_TAG = "skip-execution"
 """nbclient's, as is what is passed over besides: what is no code, and empty cells."""
 HISTORY = "--HistoryManager.hist_file=:memory:"
-_FOREIGN = ("JUPYTER", "JPY_", "IPYTHON", "KMUX", "XDG_")
+_QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+"""ipykernel repeats there what its children print."""
+_FOREIGN = ("JUPYTER", "JPY_", "IPYTHON", "KMUX", "XDG_", "PYTEST")
+"""Settings of the caller that a kernel or kmux would heed."""
 
 
 def run(notebook: Any, side: Side, directory: Path) -> Any:
@@ -78,7 +81,7 @@ def _nbclient(
         client.resources = {"metadata": {"path": str(directory)}}
         awake = asyncio.create_task(_keep_awake(client))
         try:
-            await client.async_execute(env=environment)
+            await client.async_execute(env=environment, **_QUIET)
         finally:
             awake.cancel()
             if client.kc is not None:
@@ -104,7 +107,7 @@ def _alone(
     notebook: Any, directory: Path, environment: dict[str, str], specs: KernelSpecManager
 ) -> Any:
     manager = KernelManager(kernel_name=PYTHON.name, kernel_spec_manager=specs)
-    manager.start_kernel(env=environment, cwd=str(directory), extra_arguments=[HISTORY])
+    manager.start_kernel(env=environment, cwd=str(directory), extra_arguments=[HISTORY], **_QUIET)
     client = manager.client()
     client.start_channels()
     try:

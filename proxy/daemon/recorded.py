@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.daemon import registry
 from proxy.errors import ConfigError
 from proxy.record.loading import WholeRecord, load
 from proxy.record.opening import BEFORE, record_directory
+
+LOOK_SECONDS = 0.1
+ALIVE_SECONDS = 1.0
+"""How often it is asked whether the session still runs."""
+SHARE = 0.1
+"""How much of the time may be spent on reading."""
 
 
 def directory_of(name: str) -> Path:
@@ -26,12 +35,55 @@ def present(name: str) -> WholeRecord:
     Raises :class:`ConfigError` where there is none, and :class:`StoreError`.
     """
     directory = directory_of(name)
-    info = None if name.endswith(BEFORE) else registry.ask(registry.socket_path(name))
+    info = registry.ask(registry.socket_path(name)) if registry.is_name(name) else None
     if info is not None:
         if info.document is None:
-            raise ConfigError(
-                f"{name} is not recorded: it was started with --no-record, or could "
-                "not write its record"
-            )
+            raise ConfigError(f"{name} is not recorded; kmux run without --no-record would do so")
         registry.flush(name)
     return load(directory)
+
+
+def changes(name: str, whole: WholeRecord) -> Iterator[WholeRecord]:
+    """Read a record whenever it has changed, until the session is over; without what was read.
+
+    It lags by a tenth of a second or so, and by more where reading takes long.
+    """
+    directory = directory_of(name)
+    known = {page.large.sha256 for page in whole.pages}
+    stamp: object = None
+    asked_at, pause = 0.0, LOOK_SECONDS
+    runs = True
+    while runs:
+        if time.monotonic() - asked_at >= ALIVE_SECONDS:
+            runs, asked_at = _runs(name), time.monotonic()
+        now = _stamp(directory)
+        if now != stamp:
+            begun = time.monotonic()
+            try:
+                whole = load(directory, known)
+            except ConfigError:  # another one takes its place
+                pass
+            else:
+                stamp = now
+                known |= {page.large.sha256 for page in whole.pages}
+                yield whole
+            pause = max(LOOK_SECONDS, (time.monotonic() - begun) / SHARE)
+        if runs:
+            time.sleep(pause)
+
+
+def _runs(name: str) -> bool:
+    """Whether a session runs: one that is just too busy to answer does."""
+    if not registry.is_name(name):
+        return False
+    return registry.runs(name) or registry.socket_path(name).exists()
+
+
+def _stamp(directory: Path) -> object:
+    """Return what is another one when something was written."""
+    try:
+        with os.scandir(directory) as entries:
+            found = [e for e in entries if e.name.endswith((".log", ".automerge"))]
+            return sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in found)
+    except FileNotFoundError:
+        return None

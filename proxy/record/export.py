@@ -38,7 +38,7 @@ def export(whole: WholeRecord, kernelspec: dict[str, Any]) -> Export:
     """Make a notebook of a session. ``kernelspec`` is what its metadata says of the kernel."""
     record = whole.record
     ran = ran_in_order(record)
-    ids = _cell_ids(ran)
+    ids = cell_ids(ran)
     gaps = sorted(record.missed)
     cells: list[dict[str, Any]] = []
     for execution in ran:
@@ -155,7 +155,7 @@ def _said(line: str) -> dict[str, Any]:
     return {"output_type": "display_data", "data": {"text/plain": line}, "metadata": {}}
 
 
-def _cell_ids(ran: list[Execution]) -> dict[int, str]:
+def cell_ids(ran: list[Execution]) -> dict[int, str]:
     """Give each cell an id that stays: the last one that has a frontend's id keeps it."""
     ids: dict[int, str] = {}
     taken: set[str] = set()

@@ -1,7 +1,8 @@
 """Outputs of a session into a notebook that is there, cell by cell.
 
 JupyterLab says with each cell that it runs which one of the notebook it is; what counts is the
-latest execution of each that the kernel began. All else in the notebook stays as it is.
+latest execution of each that the kernel began. A notebook that was exported has ids of kmux's own,
+and takes what its cells have shown since. All else in a notebook stays as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.errors import ConfigError
-from proxy.record.export import missing_lines, outputs_of, ran_in_order, timing
+from proxy.record.export import cell_ids, missing_lines, outputs_of, ran_in_order, timing
 from proxy.record.loading import WholeRecord
 from proxy.record.state import Execution
 from proxy.record.widget_state import MEDIA_TYPE, widget_state
@@ -37,7 +38,9 @@ def merge(tree: Tree, whole: WholeRecord, on_disk: Callable[[Tree], Tree]) -> Me
     ``on_disk`` gives a notebook in memory that form. Raises :class:`ConfigError` where no cell of
     it ran in the session.
     """
-    latest = {e.cell_id: e for e in ran_in_order(whole.record) if e.cell_id is not None}
+    ran = ran_in_order(whole.record)
+    ids = cell_ids(ran)  # those of a notebook that was exported
+    latest = {ids[id(e)]: e for e in ran} | {e.cell_id: e for e in ran if e.cell_id is not None}
     code_cells = [cell for cell in tree["cells"] if cell.get("cell_type") == "code"]
     merged = [cell for cell in code_cells if cell.get("id") in latest]
     if not merged:
@@ -45,7 +48,8 @@ def merge(tree: Tree, whole: WholeRecord, on_disk: Callable[[Tree], Tree]) -> Me
             "no cell of this notebook ran in this session, going by the ids that frontends send "
             "with cells (JupyterLab does); without --into it is exported to a new file"
         )
-    brought = on_disk(_notebook([_ran(latest[cell["id"]], whole) for cell in merged]))
+    found = [_ran(n, latest[cell["id"]], whole) for n, cell in enumerate(merged)]
+    brought = on_disk({"cells": found, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
     for cell, new in zip(merged, brought["cells"], strict=True):
         cell["execution_count"] = new["execution_count"]
         cell["outputs"] = new["outputs"]
@@ -56,19 +60,15 @@ def merge(tree: Tree, whole: WholeRecord, on_disk: Callable[[Tree], Tree]) -> Me
     return Merged(len(merged), len(code_cells) - len(merged), missing_lines(whole))
 
 
-def _ran(execution: Execution, whole: WholeRecord) -> Tree:
+def _ran(number: int, execution: Execution, whole: WholeRecord) -> Tree:
     return {
         "cell_type": "code",
         "execution_count": execution.execution_count,
-        "id": execution.cell_id,
+        "id": f"cell-{number}",
         "metadata": {},
         "outputs": outputs_of(execution, whole.fetch),
         "source": "",
     }
-
-
-def _notebook(cells: list[Tree]) -> Tree:
-    return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
 def _add_widgets(metadata: Tree, widgets: Tree) -> None:

@@ -35,13 +35,16 @@ class NotebookFile:
 
     def written(self, tree: Tree) -> str:
         """Return another tree as JSON in this file's style."""
-        indented = re.match(r"\ufeff?\s*[{\[]\s*\n([ \t]+)", self.text)
+        indented = re.match(r"\ufeff?\s*{\s*\n([ \t]+)", self.text)
         escaped = self.text.isascii() and "\\u" in self.text
+        comma, colon = ("," if indented else ", "), ": "
+        if not indented and '": ' not in self.text:
+            comma, colon = ",", ":"
         text = json.dumps(
             tree,
             ensure_ascii=escaped,
             indent=indented[1] if indented else None,
-            separators=(",", ": ") if indented or '": ' in self.text else (",", ":"),
+            separators=(comma, colon),
         )
         if self.text.startswith(BOM):
             text = BOM + text
