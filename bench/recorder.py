@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 from bench.recording import Recording
-from proxy import standard
+from proxy import hosting, standard
 from proxy.session.commands import Command
 from proxy.session.events import Event
 from proxy.session.lifecycle import Policy
@@ -35,7 +35,7 @@ class _RecordedSession(Session):
 
 def main() -> None:
     kernel, frontend_file, recording_file = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    vars(standard)["Session"] = _RecordedSession  # what standard.run makes one of
+    vars(hosting)["Session"] = _RecordedSession  # what a session that is hosted has one of
     trio.run(standard.run, standard.Options(kernel=kernel, connection_file=frontend_file))
     _recordings[0].write(recording_file)
 

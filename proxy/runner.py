@@ -50,13 +50,21 @@ class Runner:
         *,
         changed: Callable[[str, ClientId, str], None] | None = None,
         recorded: Callable[[list[Fact]], None] | None = None,
+        moved: Callable[[], None] | None = None,
+        parted: Callable[[ClientId, bool], None] | None = None,
     ) -> None:
+        """``changed`` is told of clients that come and go, ``recorded`` of facts; ``moved`` is
+        called when a turn in which anything happened is over. ``parted`` is told whose kernel has
+        ended for it (:class:`commands.Goodbye`), and whether it will want it again."""
         self.session = session
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
         self._sockets = sockets
         self._changed = changed or (lambda what, client, name: None)
         self._recorded = recorded or (lambda facts: None)
+        self._moved = moved or (lambda: None)
+        self._parted = parted or (lambda client, restart: None)
+        self._turn_noted = False
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
         self._busy = False
@@ -73,6 +81,7 @@ class Runner:
             cmd.SignalKernel: self._signal_kernel,
             cmd.RestartKernel: self._restart_kernel,
             cmd.EndSession: self._end_session,
+            cmd.Goodbye: self._goodbye,
             cmd.StartTimer: self._start_timer,
             cmd.Record: self._record,
             cmd.Log: self._write_log,
@@ -83,7 +92,23 @@ class Runner:
     def attach(self, endpoint: ZmqEndpoint) -> None:
         """Serve an endpoint that was made with this runner as its sink."""
         self._endpoints[endpoint.tag] = endpoint
-        self.dispatch(ev.EndpointBound(at=time.time(), ports=endpoint.info.ports))
+        self.dispatch(
+            ev.EndpointBound(
+                at=time.time(),
+                ports=endpoint.info.ports,
+                tag=endpoint.tag,
+                read_only=endpoint.read_only,
+            )
+        )
+
+    def detach(self, tag: bytes) -> None:
+        """Serve an endpoint no more. Its clients are away, and may come back to it."""
+        endpoint = self._endpoints.pop(tag, None)
+        if endpoint is None:
+            return
+        for client in [client for client in self.clients if client[0] == tag]:
+            self.client_left(client)
+        endpoint.close(LINGER_MS)
 
     async def run(self) -> int | None:
         """Serve the kernel until the session ends. Returns the kernel's exit status.
@@ -92,7 +117,6 @@ class Runner:
         and all sockets are closed.
         """
         status = None
-        self._sockets.after_turn.append(self._turn_ended)
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -101,7 +125,6 @@ class Runner:
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
-            self._sockets.after_turn.remove(self._turn_ended)
             for endpoint in self._endpoints.values():
                 endpoint.close(LINGER_MS)
             self._log.info("session.ended", status=status)
@@ -115,6 +138,10 @@ class Runner:
     def interrupt(self) -> None:
         """Interrupt the kernel, in the way that it understands."""
         self.dispatch(ev.InterruptRequested(at=time.time()))
+
+    def restart(self) -> None:
+        """Restart the kernel for everybody, also one that is dead."""
+        self.dispatch(ev.RestartRequested(at=time.time()))
 
     def terminate(self) -> None:
         """Pass SIGTERM on: whoever sent it to us as a kernel decides what comes next."""
@@ -141,6 +168,9 @@ class Runner:
         while self._queue:
             self._handle(self._queue.popleft())
         self._busy = False
+        if not self._turn_noted:
+            self._turn_noted = True
+            self._sockets.at_turn_end(self._turn_ended)
 
     def _handle(self, event: ev.Event) -> None:
         try:
@@ -197,8 +227,8 @@ class Runner:
     def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
         self.dispatch(ev.KernelLaunched(at=time.time(), interrupt_mode=interrupt_mode, found=found))
 
-    def kernel_died(self, reason: str) -> None:
-        self.dispatch(ev.KernelDied(at=time.time(), reason=reason))
+    def kernel_died(self, reason: str, for_good: bool = False) -> None:
+        self.dispatch(ev.KernelDied(at=time.time(), reason=reason, for_good=for_good))
 
     def kernel_was_ready(self) -> bool:
         return self.session.machines.lifecycle.was_ready
@@ -206,6 +236,8 @@ class Runner:
     def _turn_ended(self) -> None:
         if self.session.is_behind:
             self.dispatch(ev.TurnEnded(at=time.time()))
+        self._turn_noted = False
+        self._moved()
 
     def _reject(self, channel: Channel, error: ProtocolError) -> None:
         self._rejections.count(channel, error)
@@ -244,6 +276,9 @@ class Runner:
 
     def _end_session(self, command: cmd.EndSession) -> None:
         self.kernel.end_when_gone()
+
+    def _goodbye(self, command: cmd.Goodbye) -> None:
+        self._parted(command.client, command.restart)
 
     def _start_timer(self, command: cmd.StartTimer) -> None:
         if self._nursery is None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MESSAGES_PER_TURN = 64
 """Messages that one socket may deliver before the next one has its turn (about 1 ms)."""
+MAX_SETTLING_ROUNDS = 1000
+"""A flood does not end for our sake."""
 COPY_LIMIT_BYTES = 64 * 1024
 """Frames from here on are views of libzmq's memory; below it a copy is cheaper than a view."""
 
@@ -175,8 +177,7 @@ class SocketSet:
         self.posted: list[ZmqSocket] = []
         self.in_turn = False
         """Whether messages are being delivered, and what is posted goes out at the turn's end."""
-        self.after_turn: list[Callable[[], None]] = []
-        """Called when what a turn brought is handled, and what it led to is sent."""
+        self._at_turn_end: list[Callable[[], None]] = []
         self.wakeups = 0
 
     def add(
@@ -194,6 +195,16 @@ class SocketSet:
         self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self.check(socket)
         return socket
+
+    def at_turn_end(self, call: Callable[[], None]) -> None:
+        """Call when what this turn brought is handled, and what it led to is sent.
+
+        Once: whoever has more to do then asks again. Outside of a turn it is called at once.
+        """
+        if self.in_turn:
+            self._at_turn_end.append(call)
+        else:
+            call()
 
     def check(self, socket: ZmqSocket) -> None:
         """Look at a socket before the next sleep, and wake up for it if this one has begun."""
@@ -257,9 +268,18 @@ class SocketSet:
         if not outer:
             while self.posted:
                 self.posted.pop().flush()
-            for call in self.after_turn:
-                call()
+            if self._at_turn_end:
+                calls, self._at_turn_end = self._at_turn_end, []
+                for call in calls:
+                    call()
         return more
+
+    def settle(self) -> None:
+        """Deliver all that has come in, and what that leads to, without a checkpoint."""
+        for _ in range(MAX_SETTLING_ROUNDS):
+            sockets = tuple(self._by_descriptor.values())
+            if not [socket for socket in sockets if self.turn(socket)]:
+                return
 
     def close_all(self) -> None:
         """Close every socket and the set itself."""

@@ -8,12 +8,12 @@ its exit status is the kernel's.
 
 from __future__ import annotations
 
-import gc
 import os
 import secrets
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -22,35 +22,26 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
-from proxy import memory
-from proxy.daemon import registration as registrations
-from proxy.daemon.answering import Answering, visible
-from proxy.daemon.registry import SessionInfo
-from proxy.endpoints.zmq import ZmqEndpoint
-from proxy.errors import ConfigError, KmuxError
+from proxy.daemon import registry
+from proxy.daemon.api import session_routes
+from proxy.daemon.control import timestamp, visible
+from proxy.daemon.vocabulary import SessionInfo
+from proxy.endpoints.unix_front import UnixFront
+from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound
+from proxy.hosting import HostedSession, Plan, open_host
 from proxy.kernels import specs
-from proxy.kernels.asyncio_thread import open_asyncio_thread
-from proxy.kernels.found import FoundKernel
-from proxy.kernels.kernel import Kernel
 from proxy.kernels.process import LaunchOptions
-from proxy.kernels.sink import KernelSink
-from proxy.kernels.supervisor import Supervisor
 from proxy.logs import log
 from proxy.message import Channel, ClientId, comes_back
-from proxy.record.opening import open_record, restored
-from proxy.record.place import Place, remember, remembered
-from proxy.record.recorder import Recorder
-from proxy.record.sync import SyncServer
-from proxy.record_server import RecordServer
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
-from proxy.session.session import Session
 from proxy.settings import runtime_dir
-from proxy.sockets import SocketSet
 from proxy.wire import connection
 
 SECOND_INTERRUPT_SECONDS = 3.0
 """A second Ctrl-C within this time ends the kernel; a later one interrupts again."""
+
+REPLAY_TAG = b"replay"
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -105,12 +96,92 @@ class Display:
         self._show("ending the kernel")
 
 
+class StandardSession:
+    """The session of this process, for those who ask on its socket."""
+
+    hosted: HostedSession
+
+    def __init__(self, language: str) -> None:
+        self.file = Path()
+        self._language = language
+        self._began = time.time()
+
+    def all(self) -> list[StandardSession]:
+        """All sessions of this process."""
+        return [self]
+
+    def get(self, name: str) -> StandardSession:
+        """Return it, if that is its name. Raises :class:`NotFound`."""
+        if name != self.hosted.name:
+            raise NotFound(f"no session {name!r} runs here; kmux ps lists those that do")
+        return self
+
+    def describe(self) -> SessionInfo:
+        """Say what ``kmux ps`` shows."""
+        hosted = self.hosted
+        recorder, server = hosted.recorder, hosted.record_server
+        return SessionInfo(
+            name=hosted.name,
+            kernel=hosted.kernel_name,
+            language=self._language,
+            status=hosted.runner.session.execution_state,
+            clients=len(visible(hosted.runner)),
+            pid=hosted.runner.kernel.pid,
+            connection_file=str(self.file),
+            created=timestamp(self._began),
+            problem=hosted.not_recorded,
+            document=recorder.url if recorder is not None else None,
+            record_url=server.sync_url if server is not None else None,
+        )
+
+    def kind_of(self, client: ClientId) -> str:
+        """Return the kind of endpoint that a client is at."""
+        return "replay" if client[0] == REPLAY_TAG else "shared"
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel."""
+        self.hosted.runner.interrupt()
+
+    def restart(self) -> None:
+        """Restart the kernel. Raises :class:`ConfigError` where it is not ours to restart."""
+        if not self.hosted.runner.session.machines.policy.owns_kernel:
+            raise ConfigError("this kernel is not kmux's to restart: somebody else started it")
+        self.hosted.runner.restart()
+
+    # What the front reports
+
+    def rejected(self, error: ClientProtocolError) -> None:
+        log().info("web.rejected", reason=str(error))
+
+    def failed(self, error: Exception) -> None:
+        log().error("internal.error", what="control API", exc_info=error)
+
+
+async def _listen(session: StandardSession, name: str | None, wish: str) -> UnixFront:
+    """Take a name on this machine: the one that was asked for, or one like it.
+
+    Raises :class:`ConfigError`, where it is taken :class:`Conflict`.
+    """
+    if name is not None:
+        registry.check_name(name)
+    for candidate in [name] if name is not None else registry.names_like(wish):
+        path = registry.socket_path(candidate)
+        if await trio.to_thread.run_sync(registry.runs, candidate):
+            continue
+        front = UnixFront(session_routes(session), session, path=path)
+        with suppress(Conflict):  # another one is quicker
+            await front.listen()
+            return front
+    raise Conflict(
+        f"a session {name or wish!r} runs already; choose another --name, or see kmux ps"
+    )
+
+
 async def run(options: Options, show: Callable[[str], None] | None = None) -> int:
     """Serve one kernel until it is ended. Returns the exit status for the process.
 
     Raises :class:`ConfigError` and :class:`KernelGone` where it cannot be started.
     """
-    gc.freeze()  # what was imported lives as long as the process: collections pass it over
     found = connection.read(options.existing) if options.existing is not None else None
     kernel_name = _name_of(found) if found is not None else options.kernel
     language = specs.find(options.kernel).language if found is None else ""
@@ -118,127 +189,78 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     owned = file is not None and (file.exists() or _is_run_by_jupyter())
     info = connection.read(file) if file is not None and owned else _fresh_info(options, found)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or kernel_name
-    registration = registrations.register(wish) if options.name else registrations.register_as(wish)
-    name = registration.name
+    session = StandardSession(language)
+    front = await _listen(session, options.name, wish)
+    name = front.path.stem
     display = Display(None if owned else show)
     private = runtime_dir() / "kernels" / f"{name}-{secrets.token_hex(4)}.json"
     private.parent.mkdir(mode=0o700, exist_ok=True)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    sockets = SocketSet()
+    plan = Plan(
+        name=name,
+        kernel_name=kernel_name,
+        launch=LaunchOptions(
+            kernel_name=options.kernel,
+            connection_file=private,
+            key=info.key,
+            signature_scheme=info.signature_scheme,
+            encrypt=options.encrypt_kernel,
+            arguments=options.kernel_arguments,
+        ),
+        found=found,
+        policy=_policy(options, owned),
+        records=options.record,
+    )
     if file is None:
         file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}.json"
     written: list[Path] = []
     replay_file: Path | None = None
     try:
-        async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
-            policy = options.policy
-            if owned or found is not None:  # somebody else decides
-                policy = msgspec.structs.replace(policy, on_death="end")
-            if found is not None:
-                policy = msgspec.structs.replace(policy, owns_kernel=False, restart="refuse")
+        async with open_host() as host, trio.open_nursery() as nursery:
 
             def changed(what: str, client: ClientId, name: str) -> None:
                 if comes_back(client):
                     display.client(what, name, len(visible(runner)))
 
-            def kernel(sink: KernelSink) -> Kernel:
-                if found is not None:
-                    return FoundKernel(context, sockets, found, sink)
-                launch = LaunchOptions(
-                    kernel_name=options.kernel,
-                    connection_file=private,
-                    key=info.key,
-                    signature_scheme=info.signature_scheme,
-                    encrypt=options.encrypt_kernel,
-                    arguments=options.kernel_arguments,
-                )
-                return Supervisor(context, sockets, asyncio_thread, launch, sink)
-
-            recorder = _recorder(options, name, kernel_name, display)
-            record_server = None
-            session = Session(secrets.token_hex(8), policy, records=recorder is not None)
-            recorded = recorder.take if recorder is not None else None
-            runner = Runner(session, sockets, kernel, changed=changed, recorded=recorded)
-            if recorder is not None:
-                recorder.present = session.present
-                if (known := restored(recorder, time.time())) is not None:
-                    runner.dispatch(known)
-                sockets.after_turn.append(recorder.wake)
-                record_server = await _serve_record(recorder, nursery)
-                nursery.start_soon(recorder.run)
-            endpoint = ZmqEndpoint(
-                context, sockets, info, runner, owner_pid=_owner_pid() if owned else None
-            )
-            runner.attach(endpoint)
+            session.hosted = hosted = HostedSession(host, plan, changed=changed)
+            session.file = file
+            runner = hosted.runner
+            if hosted.not_recorded:
+                display.not_recorded(hosted.not_recorded)
+            endpoint = hosted.attach(info, owner_pid=_owner_pid() if owned else None)
             await nursery.start(_obey_signals, runner, display, owned)  # before a file is written
             if not owned:
                 connection.write(file, endpoint.info)
                 written.append(file)
             if options.replay:
-                wanted = _beside(endpoint.info)
-                replaying = ZmqEndpoint(context, sockets, wanted, runner, b"replay", replays=True)
-                runner.attach(replaying)
+                replaying = hosted.attach(_beside(endpoint.info), REPLAY_TAG, replays=True)
                 replay_file = Path(jupyter_runtime_dir()) / f"kernel-kmux-{name}-replay.json"
                 connection.write(replay_file, replaying.info)
                 written.append(replay_file)
-
-            answering = Answering(
-                runner,
-                name=name,
-                kernel=kernel_name,
-                language=language,
-                file=file,
-                recorder=recorder,
-                record_url=record_server.sync_url if record_server is not None else None,
-            )
-            nursery.start_soon(sockets.run)
-            nursery.start_soon(memory.give_back)
-            nursery.start_soon(registration.serve, answering.answer)
+            nursery.start_soon(front.serve)
             if owned:
                 nursery.start_soon(_follow_parent, runner)
             log().info("session.started", session=name, kernel=kernel_name, file=str(file))
-            display.started(answering.describe(), replay_file)
-            status = await runner.run()
+            display.started(session.describe(), replay_file)
+            status = await hosted.run()
             nursery.cancel_scope.cancel()
     finally:
-        registration.close()
+        front.close()
         for each in written:
             each.unlink(missing_ok=True)
         private.unlink(missing_ok=True)
-        sockets.close_all()
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(context.term)
     if not owned or status is None:
         return 0
     return status if status >= 0 else 128 - status
 
 
-def _recorder(options: Options, name: str, kernel: str, display: Display) -> Recorder | None:
-    """Open the record, if there is to be one. A session that cannot be recorded runs all the
-    same."""
-    if not options.record:
-        return None
-    try:
-        return open_record(name, kernel, resumes=options.existing is not None)
-    except KmuxError as error:
-        log().warning("record.refused", why=str(error))
-        display.not_recorded(str(error))
-        return None
-
-
-async def _serve_record(recorder: Recorder, nursery: trio.Nursery) -> RecordServer:
-    """Let others follow the record: where they did before, if there is a before."""
-    sync = SyncServer(f"kmux-{recorder.root_id}")
-    recorder.audience = sync
-    place = remembered(recorder.directory)
-    server = RecordServer(sync, recorder.blobs, token=place.token, port=place.port)
-    try:
-        await nursery.start(server.serve)
-    except ConfigError:  # somebody else has it by now
-        server = RecordServer(sync, recorder.blobs, token=place.token)
-        await nursery.start(server.serve)
-    remember(recorder.directory, Place(server.front.port, place.token))
-    return server
+def _policy(options: Options, owned: bool) -> Policy:
+    """Return what is done when the kernel is gone: somebody else may decide that."""
+    policy = options.policy
+    if owned or options.existing is not None:
+        policy = msgspec.structs.replace(policy, on_death="end")
+    if options.existing is not None:
+        policy = msgspec.structs.replace(policy, owns_kernel=False, restart="refuse")
+    return policy
 
 
 def _name_of(found: connection.ConnectionInfo) -> str:

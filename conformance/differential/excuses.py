@@ -141,6 +141,22 @@ EXCUSES = (
         spoils=True,
     ),
     Excuse(
+        name="widget that outlives its subshell",
+        reason="ipykernel sends what a comm is told to the subshell that it was deleted with; kmux "
+        "keeps the subshell, and the widget lives",
+        kind=r"\w+ comm_(msg|close) → (iopub: \+(comm_msg|status\(\w+\))|shell: -comm_reply)",
+        said=r"(?s)\[(widget|comm) on a subshell\].*\[delete subshell\]",
+        spoils=True,
+    ),
+    Excuse(
+        name="widget that a deleted subshell was named for",
+        reason="ipykernel sends all that it is asked from then on to that subshell, also kmux's "
+        "question what has become of an update that it refused",
+        kind=r"shell comm_msg → iopub: comm_msg\.content\.data\.states\.\*\.state\.\w+",
+        said=r"(?s)\[delete subshell\].*\[comm on a subshell\][^\n]*\"method\": \"update\"",
+        spoils=True,
+    ),
+    Excuse(
         name="parent as it was sent",
         reason="ipykernel writes dates and versions of parent headers anew, kmux does not",
         kind=r"\w+ (kernel_info|comm_info)_request → \w+: \w+\.parent",

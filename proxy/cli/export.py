@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from proxy.cli.names import SessionName
 from proxy.daemon import recorded
 from proxy.errors import ConfigError
 from proxy.record.loading import WholeRecord
@@ -16,7 +17,7 @@ STDOUT = Path("-")
 
 
 @click.command("export")
-@click.argument("name")
+@click.argument("name", type=SessionName(recorded.names))
 @click.option(
     "-o",
     "--output",

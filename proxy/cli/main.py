@@ -7,11 +7,14 @@ import os
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from proxy import __version__
 from proxy.errors import InternalError, KmuxError
 
 COMMANDS = {
+    "new": "Start a kernel that outlives this terminal.",
+    "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
     "run": "Share one kernel from this terminal.",
     "ps": "List the shared kernels of this machine.",
     "queue": "Show the cells that run and wait in a shared kernel, or cancel one.",
@@ -19,7 +22,10 @@ COMMANDS = {
     "export": "Write a session as a notebook, or its outputs into one.",
     "lab": "Open a notebook in JupyterLab on a shared kernel.",
     "kernelspec": 'Install "Python 3 (shared)" and the like into Jupyter.',
+    "config": "Show the settings, and where each comes from.",
+    "completion": "Print the script that completes names in bash, zsh or fish.",
 }
+PROGRAM = "kmux"
 
 
 class LazyGroup(click.Group):
@@ -35,22 +41,29 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a subcommand's name without importing them all for their help."""
+        offered = [
+            CompletionItem(name, help=text)
+            for name, text in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return offered + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="kmux")
+@click.version_option(__version__, prog_name=PROGRAM)
 @click.option(
     "--log-level",
     envvar="KMUX_LOG_LEVEL",
-    default="warning",
-    show_default=True,
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="How much to log, to stderr.",
+    help="How much to log, to stderr.  [default: warning]",
 )
-def kmux(log_level: str) -> None:
+def kmux(log_level: str | None) -> None:
     """tmux for Jupyter kernels: one kernel, any number of frontends.
 
     \b
@@ -58,18 +71,19 @@ def kmux(log_level: str) -> None:
       kmux run --kernel python3
       jupyter console --existing kernel-kmux-python3.json   (in another terminal)
     """
-    os.environ["KMUX_LOG_LEVEL"] = log_level  # commands that log set it up: structlog takes 75 ms
+    if log_level is not None:  # commands that log set it up: structlog takes 75 ms
+        os.environ["KMUX_LOG_LEVEL"] = log_level
 
 
 def main() -> None:
     """Run the command line. The user sees one line of an error; the log has the rest."""
     try:
-        kmux(standalone_mode=False)
+        kmux(prog_name=PROGRAM, standalone_mode=False)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        command = context.command_path if context is not None else "kmux"
+        command = context.command_path if context is not None else PROGRAM
         click.echo(f"kmux: {error.format_message()} See: {command} --help", err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

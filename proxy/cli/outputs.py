@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from proxy.cli.names import SessionName
 from proxy.cli.screen import Screen
 from proxy.daemon import recorded
 from proxy.errors import ConfigError
@@ -16,7 +17,7 @@ from proxy.record.state import Execution, SessionRecord
 
 
 @click.command("outputs")
-@click.argument("name")
+@click.argument("name", type=SessionName(recorded.names))
 @click.option(
     "--cell",
     metavar="ID",

@@ -7,6 +7,9 @@ import msgspec
 
 from proxy.cli.table import show
 from proxy.daemon import registry
+from proxy.daemon.vocabulary import SessionInfo
+
+COLUMNS = ("name", "kernel", "language", "status", "clients", "pid", "connection_file")
 
 
 @click.command("ps")
@@ -27,4 +30,4 @@ def command(as_json: bool) -> None:
     if not sessions:
         click.echo("No shared kernel runs. Start one with: kmux run --kernel python3")
         return
-    show(registry.SessionInfo, sessions)
+    show(SessionInfo, sessions, COLUMNS)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 import msgspec
 
+from proxy.cli.names import SessionName
 from proxy.cli.table import show
 from proxy.daemon import registry
+from proxy.daemon.vocabulary import QueueEntry
 from proxy.errors import ConfigError
 
 
 @click.command("queue")
-@click.argument("name")
+@click.argument("name", type=SessionName())
 @click.option("--cancel", metavar="ID", help="Take the cell with this msg_id out of the queue.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for scripts.")
 def command(name: str, cancel: str | None, as_json: bool) -> None:
@@ -22,15 +24,16 @@ def command(name: str, cancel: str | None, as_json: bool) -> None:
       kmux queue analysis
       kmux queue analysis --cancel 5ab1f0c2-7d3fd1e26a_4
     """
+    holder = registry.holder(name)
     if cancel is not None:
-        if not registry.cancel(name, cancel):
+        if not holder.cancel(name, cancel):
             raise ConfigError(f"no cell {cancel!r} waits in {name}; kmux queue {name} lists them")
         click.echo(f"cancelled {cancel}")
         return
-    entries = registry.queue(name)
+    entries = holder.queue(name)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
     elif not entries:
         click.echo(f"No cell runs or waits in {name}.")
     else:
-        show(registry.QueueEntry, entries)
+        show(QueueEntry, entries)

@@ -10,12 +10,12 @@ from typing import Any
 import click
 import trio
 
-from proxy import logs, standard
-from proxy.session.lifecycle import AWAY_SECONDS, Policy
+from proxy import logs, settings, standard
+from proxy.session.lifecycle import Policy
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
-@click.option("--kernel", default="python3", show_default=True, help="An installed kernelspec.")
+@click.option("--kernel", show_default="setting default_kernel", help="An installed kernelspec.")
 @click.option(
     "--existing",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -43,23 +43,20 @@ from proxy.session.lifecycle import AWAY_SECONDS, Policy
 @click.option(
     "--restart",
     type=click.Choice(["allow", "owner", "refuse"]),
-    default="allow",
-    show_default=True,
+    show_default="setting restart",
     help="Who may restart the kernel, for everybody: any frontend, the one that runs kmux as its "
     "kernel, or none.",
 )
 @click.option(
     "--prompts",
     type=click.Choice(["wait", "anyone"]),
-    default="wait",
-    show_default=True,
+    show_default="setting prompts",
     help="An input() of a frontend that is away waits for it, or anyone may answer.",
 )
 @click.option(
     "--away",
     type=click.FloatRange(min=0),
-    default=AWAY_SECONDS / 3600,
-    show_default=True,
+    show_default="setting away_hours",
     metavar="HOURS",
     help="How long a frontend that vanished may come back, before its waiting cells, prompts and "
     "comms are let go of.",
@@ -72,8 +69,8 @@ from proxy.session.lifecycle import AWAY_SECONDS, Policy
 )
 @click.option(
     "--record/--no-record",
-    default=True,
-    show_default=True,
+    default=None,
+    show_default="setting record",
     help="Keep on the disk what happens: cells, outputs, widgets (kmux export, kmux outputs).",
 )
 @click.argument("kernel_arguments", nargs=-1, type=click.UNPROCESSED)
@@ -85,15 +82,22 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
       kmux run --kernel python3 --name analysis
       jupyter console --existing kernel-kmux-analysis.json   (in another terminal)
 
-    With -f and the file of a frontend, further arguments go to the kernel.
+    With -f and the file of a frontend, further arguments go to the kernel. Settings: kmux config.
     """
     file = options["connection_file"]
     if kernel_arguments and (file is None or not file.exists()):
         # A frontend adds arguments to argv of its kernelspecs (nbclient does); a person mistypes.
         raise click.NoSuchOption(kernel_arguments[0], ctx=click.get_current_context())
     logs.configure()
+    wanted = settings.load(
+        default_kernel=options["kernel"],
+        restart=options["restart"],
+        prompts=options["prompts"],
+        away_hours=options["away"],
+        record=options["record"],
+    )
     chosen = standard.Options(
-        kernel=options["kernel"],
+        kernel=wanted.default_kernel,
         name=options["name"],
         existing=options["existing"],
         connection_file=file,
@@ -102,11 +106,11 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
         encrypt=options["curve"],
         encrypt_kernel=options["kernel_curve"],
         policy=Policy(
-            restart=options["restart"],
-            prompts=options["prompts"],
-            away_seconds=options["away"] * 3600,
+            restart=wanted.restart,
+            prompts=wanted.prompts,
+            away_seconds=wanted.away_hours * 3600,
         ),
-        record=options["record"],
+        record=wanted.record,
         replay=options["replay"],
     )
     status = trio.run(standard.run, chosen, click.echo)

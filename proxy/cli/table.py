@@ -9,9 +9,11 @@ import click
 import msgspec
 
 
-def show(kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> None:
-    """Print structs of one kind, a line each; their field names are the titles."""
-    columns = [field.name for field in msgspec.structs.fields(kind)]
+def show(
+    kind: type[msgspec.Struct], rows: Sequence[msgspec.Struct], columns: Sequence[str] = ()
+) -> None:
+    """Print structs of one kind, a line each; the names of these fields, or of all, are titles."""
+    columns = columns or [field.name for field in msgspec.structs.fields(kind)]
     cells = [[str(_shown(getattr(row, name))) for name in columns] for row in rows]
     titles = [name.upper().replace("_", " ") for name in columns]
     if not sys.stdout.isatty():

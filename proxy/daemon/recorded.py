@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.daemon import registry
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, DaemonSilent, NotFound
 from proxy.record.loading import WholeRecord, load
 from proxy.record.opening import BEFORE, record_directory
 
@@ -35,12 +37,14 @@ def present(name: str) -> WholeRecord:
     Raises :class:`ConfigError` where there is none, and :class:`StoreError`.
     """
     directory = directory_of(name)
-    info = registry.ask(registry.socket_path(name)) if registry.is_name(name) else None
-    if info is not None:
-        if info.document is None:
-            raise ConfigError(f"{name} is not recorded; kmux run without --no-record would do so")
-        registry.flush(name)
-    return load(directory)
+    durable = True
+    with contextlib.suppress(NotFound):
+        holder = registry.holder(name)
+        if holder.session(name).document is None:
+            raise ConfigError(f"{name} is not recorded: it was started so, or its disk is full")
+        durable = holder.flush(name)
+    whole = load(directory)
+    return whole if durable else dataclasses.replace(whole, is_behind=True)
 
 
 def changes(name: str, whole: WholeRecord) -> Iterator[WholeRecord]:
@@ -72,11 +76,18 @@ def changes(name: str, whole: WholeRecord) -> Iterator[WholeRecord]:
             time.sleep(pause)
 
 
+def names() -> list[str]:
+    """Return the names of the sessions that are recorded, for the shell to complete."""
+    records = record_directory("any").parent
+    return sorted(entry.name for entry in os.scandir(records)) if records.is_dir() else []
+
+
 def _runs(name: str) -> bool:
     """Whether a session runs: one that is just too busy to answer does."""
-    if not registry.is_name(name):
-        return False
-    return registry.runs(name) or registry.socket_path(name).exists()
+    try:
+        return registry.runs(name)
+    except DaemonSilent:
+        return True
 
 
 def _stamp(directory: Path) -> object:

@@ -10,6 +10,13 @@ and both are closed before the token is looked at:
   came from (``Origin``): it must be this machine too, on whatever port, since that is where
   JupyterLab is. "null" is what kernels' own HTML has in a sandbox: it is refused. Who is no browser
   says nothing.
+
+Before a page of another origin may ask for more than a plain GET, its browser asks whether it may
+(a "preflight", of the Fetch standard). That question cannot have the token, so what it is answered
+is the same for each path, whether there is something or not.
+
+On a Unix socket all this is not asked: no page can connect to one, and who may is told by the file
+and its directory (``unix_front.py``).
 """
 
 from __future__ import annotations
@@ -24,6 +31,14 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _SCHEMES = ("bearer ", "token ")
 """Of the header Authorization: the standard's, and Jupyter's."""
 
+_PREFLIGHT_SECONDS = 600
+_WHAT_PAGES_MAY = (
+    ("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE"),
+    ("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-XSRFToken"),
+    ("Access-Control-Max-Age", str(_PREFLIGHT_SECONDS)),
+)
+"""The headers are those that Jupyter's server lets pass, since JupyterLab sends them."""
+
 
 class Admission:
     """The rules for one address. ``origins`` are pages from elsewhere that may come as well."""
@@ -35,13 +50,29 @@ class Admission:
 
     def refusal_of(self, request: Request) -> Response | None:
         """Return why a request is refused; None where it is not."""
+        refused = self._stranger(request)
+        if refused is None and not self._knows_the_token(request):
+            return refusal(403, "the token is missing, or is another")
+        return refused
+
+    def preflight_of(self, request: Request) -> Response | None:
+        """Return what a browser is answered that asks for a page; None where it is no preflight."""
+        asked = request.header(b"access-control-request-method")
+        if request.method != "OPTIONS" or asked is None or request.header(b"origin") is None:
+            return None
+        return self._stranger(request) or Response(status=204, headers=_WHAT_PAGES_MAY)
+
+    def reader_of(self, request: Request) -> str | None:
+        """Return the origin whose pages may read the answer, be it a refusal."""
+        origin = request.header(b"origin")
+        return origin if origin is not None and self.is_welcome(origin) else None
+
+    def _stranger(self, request: Request) -> Response | None:
         if _host_in(request.header(b"host") or "") not in self._names:
             return refusal(403, "this server is not called so; use its address, or localhost")
         origin = request.header(b"origin")
         if origin is not None and not self.is_welcome(origin):
             return refusal(403, "pages of this origin are not allowed here")
-        if not self._knows_the_token(request):
-            return refusal(403, "the token is missing, or is another")
         return None
 
     def is_welcome(self, origin: str) -> bool:

@@ -1,7 +1,8 @@
 """Which process is at the other end of a local connection (Linux).
 
 The frontend that started kmux as its kernel may end it; another frontend on the same ports may
-not. The messages of the two look alike, so the connection tells.
+not. The messages of the two look alike, so the connection tells. On a Unix socket the system says
+also whose process it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,35 @@ import socket
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+ROOT = 0
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Who connected to a Unix socket, as it was then (SO_PEERCRED of unix(7))."""
+
+    pid: int
+    """0 where it is in a container that cannot be looked into."""
+    uid: int
+    gid: int
+
+    @property
+    def may_come_in(self) -> bool:
+        """Whether it is a process of the user who runs this one; root may do as it likes anyway."""
+        return self.uid in (os.getuid(), ROOT)
+
+
+class _Connection(Protocol):
+    def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
+
+
+def peer_of(connection: _Connection) -> Peer:
+    """Ask the system who is at the other end of a Unix socket. Raises OSError."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return Peer(*struct.unpack("=iII", credentials))
 
 
 def belongs_to(descriptor: int, pid: int) -> bool | None:
@@ -21,9 +51,7 @@ def belongs_to(descriptor: int, pid: int) -> bool | None:
         return None
     try:
         if connection.family == socket.AF_UNIX:
-            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            peer: int = struct.unpack("=iII", credentials)[0]
-            return peer == pid
+            return peer_of(connection).pid == pid
         inode = _inode_of_peer(connection)
         return _holds(pid, inode) if inode is not None else None
     except OSError:

@@ -5,15 +5,16 @@ A path of the table is made of names, and of places for them: ``/record/blobs/{s
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+import http
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import h11
 import msgspec
 
 from proxy.errors import ClientProtocolError
+from proxy.message import JSON_ERRORS
 
 if TYPE_CHECKING:
     from proxy.endpoints.websocket import WebSocket
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 WEBSOCKET = "websocket"
 """The method, in the table, of those who ask for a WebSocket."""
 MAX_PARAMETERS = 100
+MAX_BODY_BYTES = 1024 * 1024
+"""What a request may bring along, where its route says nothing else."""
+_WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+T = TypeVar("T")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of an HTTP request."""
+    """An HTTP request."""
 
     method: str
     """GET, POST, … as it came; or :data:`WEBSOCKET`."""
@@ -36,6 +42,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Names in lower case."""
     places: dict[str, str] = {}
     """What stands in the places of the path."""
+    body: bytes = b""
+    peer_pid: int | None = None
+    """The process that asks, where it is known: it came over a Unix socket."""
+
+    def read(self, into: type[T]) -> T:
+        """Decode the body, JSON of this type. No body at all counts as an empty object.
+
+        Raises :class:`ClientProtocolError`, in one line, where it is something else.
+        """
+        try:
+            return msgspec.json.decode(self.body or b"{}", type=into)
+        except JSON_ERRORS as error:
+            why = "it is too deep" if isinstance(error, RecursionError) else str(error)
+            raise ClientProtocolError(
+                f"the request's body is not what is taken here: {why}"
+            ) from None
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of this name."""
@@ -50,18 +72,31 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
-    """``Content-Length`` is added."""
-    body: bytes = b""
+    """Those that tell the body's length are added."""
+    body: bytes | AsyncIterator[bytes] = b""
+    """All of it, or its pieces as they come to be. An iterator is asked for the next piece when
+    the system has taken the last one; it is cancelled when the client hangs up, and closed in the
+    end, where it can be. What it raises can be told to nobody: the connection breaks off."""
 
 
-def refusal(status: int, why: str, *headers: tuple[str, str]) -> Response:
-    """Answer with an error, in the form in which Jupyter's server does."""
-    body = json.dumps({"message": why}).encode()
+def json_response(value: object, *headers: tuple[str, str], status: int = 200) -> Response:
+    """Answer with a value, as JSON."""
     return Response(
         status=status,
         headers=(("Content-Type", "application/json"), *headers),
-        body=body,
+        body=msgspec.json.encode(value),
     )
+
+
+def refusal(
+    status: int, why: str, *headers: tuple[str, str], reason: str | None = None
+) -> Response:
+    """Answer with an error, in the form in which Jupyter's server does.
+
+    ``reason`` is for programs: the kind of error, or what the status is called.
+    """
+    error = {"message": why, "reason": reason or http.HTTPStatus(status).phrase}
+    return json_response(error, *headers, status=status)
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -74,6 +109,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     answer: Handler
+    max_body_bytes: int | None = None
+    """How large a body it takes. None: 1 MB where the method has one, else 0. What comes where none
+    is taken is dropped if it is small."""
+
+    @property
+    def body_bytes(self) -> int:
+        """How large a body it takes."""
+        if self.max_body_bytes is not None:
+            return self.max_body_bytes
+        return MAX_BODY_BYTES if self.method in _WITH_A_BODY else 0
 
 
 class WebSocketRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,9 +163,10 @@ class Routes:
     def find(self, request: Request) -> tuple[Route | WebSocketRoute, dict[str, str]] | Response:
         """Return who answers a request, and what stands in the places of its path.
 
-        Where nobody does, the response that says so. Who answers GET answers HEAD.
+        Where nobody does, the response that says so. Who answers GET answers HEAD; OPTIONS is
+        answered for all.
         """
-        allowed: list[str] = []
+        there: list[str] = []
         for pattern, route in self._routes:
             places = _match(pattern, request.path)
             if places is None:
@@ -128,13 +174,23 @@ class Routes:
             method = WEBSOCKET if isinstance(route, WebSocketRoute) else route.method
             if request.method == method or (request.method == "HEAD" and method == "GET"):
                 return route, places
-            allowed.append(method)
-        if not allowed:
+            there.append(method)
+        if not there:
             return refusal(404, "there is nothing at this path")
-        if allowed == [WEBSOCKET]:
+        if request.method == "OPTIONS":
+            return Response(status=204, headers=(("Allow", _allowed(there)),))
+        if there == [WEBSOCKET]:
             return refusal(426, "this path is for a WebSocket", ("Upgrade", "websocket"))
-        names = ", ".join(method for method in allowed if method != WEBSOCKET)
-        return refusal(405, f"this path takes {names}", ("Allow", names))
+        names = ", ".join(method for method in there if method != WEBSOCKET)
+        return refusal(405, f"this path takes {names}", ("Allow", _allowed(there)))
+
+
+def _allowed(methods: list[str]) -> str:
+    """Write the methods of a path for the header ``Allow``."""
+    names = ["GET" if method == WEBSOCKET else method for method in methods]
+    if "GET" in methods:
+        names.append("HEAD")
+    return ", ".join(dict.fromkeys([*names, "OPTIONS"]))
 
 
 def _match(pattern: tuple[str, ...], path: tuple[str, ...]) -> dict[str, str] | None:

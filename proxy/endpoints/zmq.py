@@ -32,6 +32,9 @@ MAX_FRAME_BYTES = 1024**3
 CLIENT_QUEUE_MESSAGES = 10_000
 """Replies that one frontend may leave unread; past it they go to the session's mailbox."""
 MAX_HEARTBEAT_BYTES = 1024
+MAX_MISSED_BYTES = 64 * 1024 * 1024
+"""Kept for subscribers that may come back: past it they are taken for ones that do not read, and
+would be cut off (``subscribers.py``)."""
 
 _MONITOR_EVENT = struct.Struct("=HI")
 _MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
@@ -49,13 +52,16 @@ class ZmqEndpoint:
         tag: bytes = b"zmq",
         owner_pid: int | None = None,
         replays: bool = False,
+        read_only: bool = False,
     ) -> None:
         """Bind the sockets. Raises :class:`ConfigError` where a port is taken.
 
         ``info`` is then what :attr:`info` says: port 0 has become the port that was bound.
         ``owner_pid`` is the process whose clients are reported as owners. ``replays`` is whether
-        a new subscriber is to be sent what it missed.
+        a new subscriber is to be sent what it missed, ``read_only`` whether its clients may look
+        and not touch.
         """
+        self.read_only = read_only
         self.tag = tag
         self.replays = replays
         self.connections = Connections()
@@ -67,6 +73,9 @@ class ZmqEndpoint:
         self._routers: dict[Channel, ZmqSocket] = {}
         self._monitors: dict[Channel, ZmqSocket] = {}
         self._open: set[tuple[Channel, int]] = set()
+        self._awaited = self._missed_bytes = 0
+        """Subscribers that may come back, and how much they have missed."""
+        self._missed: list[list[Part]] = []
         self._owner_pid = owner_pid
         self._owned: dict[tuple[Channel, int], bool | None] = {}
         """By channel and descriptor; asked when it was accepted, since a process may send and
@@ -87,7 +96,7 @@ class ZmqEndpoint:
         self.subscribers = Subscribers(
             sockets,
             raws[Channel.IOPUB],
-            subscribed=lambda: sink.subscribed(tag),
+            subscribed=self._subscribed,
             cut_off=sink.cut_off,
             is_open=self._is_open,
         )
@@ -104,6 +113,27 @@ class ZmqEndpoint:
         """Publish on iopub to all frontends of this endpoint."""
         frames = zmq_frames.encode((message.topic,), message, self._signer)
         self.subscribers.publish(frames)
+        if self._awaited:
+            self._keep(frames)
+
+    def await_return_of(self, subscribers: int) -> None:
+        """Keep what is published for so many who were subscribed before kmux was restarted.
+
+        Their libzmq connects again by itself, when its user reads. Who subscribes next is taken
+        for one of them, and is sent first what it has missed.
+        """
+        self._awaited = subscribers
+
+    def forget_missed(self) -> None:
+        """Whoever has not come back by now does not come."""
+        self._awaited = self._missed_bytes = 0
+        self._missed.clear()
+
+    def _keep(self, frames: list[Part]) -> None:
+        self._missed.append(frames)
+        self._missed_bytes += sum(map(len, frames))
+        if self._missed_bytes > MAX_MISSED_BYTES:
+            self.forget_missed()
 
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""
@@ -139,6 +169,15 @@ class ZmqEndpoint:
         self._sink.client_sent(client, channel, message)
         if (channel, descriptor) not in self._open:  # it sent, and closed at once
             self._closed(channel, descriptor)
+
+    def _subscribed(self) -> None:
+        self._sink.subscribed(self.tag)
+        if self._awaited:
+            for frames in self._missed:
+                self.subscribers.send_to_newest(frames)
+            self._awaited -= 1
+            if not self._awaited:
+                self.forget_missed()
 
     def _on_heartbeat(self, frames: list[Part], origin: zmq.Frame) -> None:
         with suppress(Unreachable):  # it left

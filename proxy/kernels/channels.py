@@ -12,12 +12,13 @@ import struct
 import time
 from functools import partial
 
+import msgspec
 import trio
 import zmq
 
 from proxy.errors import KernelProtocolError
 from proxy.kernels.sink import KernelSink
-from proxy.message import Channel, Message, Part
+from proxy.message import JSON_ERRORS, Channel, Message, Part
 from proxy.sockets import SocketSet, ZmqSocket
 from proxy.wire import zmq_frames
 from proxy.wire.connection import ConnectionInfo
@@ -42,7 +43,10 @@ class KernelChannels:
         info: ConnectionInfo,
         sink: KernelSink,
         identity: bytes,
+        early: zmq.Socket[bytes] | None = None,
     ) -> None:
+        """``early`` is a subscription to iopub that was made before (:mod:`eavesdropping`): what
+        it has heard comes by :meth:`catch_up`, which is to be called at once."""
         self._sockets = sockets
         self._sink = sink
         self._signer = info.signer()
@@ -55,30 +59,29 @@ class KernelChannels:
         self.heard = False
         """Whether the kernel ever said anything: then its ports are its own."""
         self.heartbeat_heard: float | None = None
+        self._heard_early = [] if early is None else _waiting(early)
         for channel in Channel:
-            raw = context.socket(_TYPES.get(channel, zmq.DEALER))
-            raw.linger = 0
-            raw.ipv6 = ":" in info.ip
-            raw.reconnect_ivl = RECONNECT_MS
-            raw.sndhwm = raw.rcvhwm = 0
-            if channel in _DEALERS:
-                raw.routing_id = identity
-            if info.curve is not None:
-                raw.curve_serverkey = info.curve.public.encode()
-                raw.curve_publickey = info.curve.public.encode()
-                raw.curve_secretkey = info.curve.secret.encode()
-            if channel is Channel.IOPUB:
-                raw.subscribe(b"")
+            is_early = channel is Channel.IOPUB and early is not None
+            raw = early if is_early else make_socket(context, channel, info, identity)
+            assert raw is not None
             if channel is not Channel.HEARTBEAT:
                 raw_monitor = raw.get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED)
                 self._monitors.append(sockets.add(raw_monitor, partial(self._on_monitor, channel)))
-            raw.connect(info.url(channel))
+            if not is_early:
+                raw.connect(info.url(channel))
             receive = self._on_heartbeat if channel is Channel.HEARTBEAT else self._on_message
             self._channels[channel] = sockets.add(raw, partial(receive, channel))
 
     def send(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
         """Send on shell, control or stdin. It waits in libzmq while the kernel is coming up."""
         self._channels[channel].post(zmq_frames.encode(routing, message, self._signer))
+
+    def catch_up(self, after: str) -> None:
+        """Deliver what was heard early, behind the message of this msg_id where that is in it."""
+        early, self._heard_early = self._heard_early, []
+        last = next((n for n, each in enumerate(early) if _msg_id(each) == after), -1)
+        for frames in early[last + 1 :]:
+            self._on_message(Channel.IOPUB, frames, zmq.Frame())
 
     def ping(self) -> None:
         """Send a heartbeat; :attr:`heartbeat_heard` says when the last one came back."""
@@ -99,12 +102,14 @@ class KernelChannels:
             while self._sockets.turn(socket):
                 await trio.lowlevel.checkpoint()
 
-    def close(self) -> None:
-        """Close all sockets."""
+    def close(self, linger_ms: int = 0) -> None:
+        """Close all sockets; what was sent goes out for up to ``linger_ms``."""
         for channel in self._channels.values():
             channel.raw.disable_monitor()
-        for socket in (*self._monitors, *self._channels.values()):
-            self._sockets.close(socket)
+        for monitor in self._monitors:
+            self._sockets.close(monitor)
+        for socket in self._channels.values():
+            self._sockets.close(socket, linger_ms)
 
     def _on_message(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:
         try:
@@ -130,3 +135,49 @@ class KernelChannels:
             self._connected.discard(channel)
             if not self._connected:
                 self._disconnected.set()
+
+
+def make_socket(
+    context: zmq.Context[zmq.Socket[bytes]],
+    channel: Channel,
+    info: ConnectionInfo,
+    identity: bytes = b"",
+) -> zmq.Socket[bytes]:
+    """Make a socket for one channel of a kernel, which is yet to be connected."""
+    raw = context.socket(_TYPES.get(channel, zmq.DEALER))
+    raw.linger = 0
+    raw.ipv6 = ":" in info.ip
+    raw.reconnect_ivl = RECONNECT_MS
+    raw.sndhwm = raw.rcvhwm = 0
+    if channel in _DEALERS:
+        raw.routing_id = identity
+    if info.curve is not None:
+        raw.curve_serverkey = info.curve.public.encode()
+        raw.curve_publickey = info.curve.public.encode()
+        raw.curve_secretkey = info.curve.secret.encode()
+    if channel is Channel.IOPUB:
+        raw.subscribe(b"")
+    return raw
+
+
+def _waiting(raw: zmq.Socket[bytes]) -> list[list[Part]]:
+    """Take all messages out of a socket that nobody else reads."""
+    messages: list[list[Part]] = []
+    while True:
+        try:
+            messages.append(list(raw.recv_multipart(zmq.NOBLOCK)))
+        except zmq.Again:
+            return messages
+
+
+def _msg_id(frames: list[Part]) -> str | None:
+    """Return the msg_id of frames that are a message."""
+    try:
+        header = frames[frames.index(zmq_frames.DELIMITER) + 2]
+        return msgspec.json.decode(header, type=_Header).msg_id
+    except (ValueError, IndexError, *JSON_ERRORS):
+        return None
+
+
+class _Header(msgspec.Struct, frozen=True):
+    msg_id: str

@@ -13,6 +13,7 @@ import zmq
 
 from proxy.errors import KernelGone
 from proxy.kernels.channels import KernelChannels
+from proxy.kernels.eavesdropping import Early
 from proxy.kernels.sink import KernelSink
 from proxy.logs import log
 from proxy.message import Channel, Message
@@ -20,6 +21,7 @@ from proxy.sockets import SocketSet
 from proxy.wire.connection import ConnectionInfo
 
 CONNECT_SECONDS = 5.0
+LINGER_MS = 500
 
 
 class FoundKernel:
@@ -33,35 +35,59 @@ class FoundKernel:
         sockets: SocketSet,
         info: ConnectionInfo,
         sink: KernelSink,
+        *,
+        identity: str = "",
+        goes_on: bool = False,
+        early: Early | None = None,
     ) -> None:
+        """``identity`` is kmux's at the kernel; empty: a new one. ``goes_on`` is whether an
+        earlier kmux had it: then it is no error if it is gone, but to be told."""
+        self._goes_on = goes_on
+        self._early = early
         self._context = context
         self._sockets = sockets
         self._info = info
         self._sink = sink
+        self._identity = (identity or os.urandom(8).hex()).encode()
         self._channels: KernelChannels | None = None
         self._end = trio.Event()
 
     async def run(self) -> int | None:
         """Serve until :meth:`end`, or until the kernel is gone."""
-        identity = os.urandom(8).hex().encode()
-        channels = KernelChannels(self._context, self._sockets, self._info, self._sink, identity)
+        early = self._early
+        channels = KernelChannels(
+            self._context,
+            self._sockets,
+            self._info,
+            self._sink,
+            self._identity,
+            early.raw if early is not None else None,
+        )
         self._channels = channels
+        if early is not None:
+            self._sink.kernel_launched("message", found=True)
+            channels.catch_up(early.after)
         try:
             with trio.move_on_after(CONNECT_SECONDS) as scope:
                 await channels.wait_connected()
+            if scope.cancelled_caught and self._goes_on:
+                self._sink.kernel_died("the kernel ended while kmux was away", for_good=True)
+                await self._end.wait()
+                return None
             if scope.cancelled_caught:
                 raise KernelGone(
                     f"no kernel listens at {self._info.url(Channel.SHELL)}; is it still running?"
                 )
             log().info("kernel.found", url=self._info.url(Channel.SHELL))
-            self._sink.kernel_launched("message", found=True)
+            if early is None:
+                self._sink.kernel_launched("message", found=True)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, channels, nursery.cancel_scope)
                 await self._end.wait()
                 nursery.cancel_scope.cancel()
         finally:
             self._channels = None
-            channels.close()
+            channels.close(LINGER_MS)
         return None
 
     async def _watch(self, channels: KernelChannels, scope: trio.CancelScope) -> None:
@@ -82,6 +108,10 @@ class FoundKernel:
         """Do nothing: it is not ours to restart."""
 
     def end(self) -> None:
+        """Let go of it."""
+        self._end.set()
+
+    def leave(self) -> None:
         """Let go of it."""
         self._end.set()
 

@@ -33,5 +33,8 @@ class Kernel(Protocol):
     def end(self) -> None:
         """Let go of the kernel: one that is ours is made to end."""
 
+    def leave(self) -> None:
+        """Let go of the kernel, which lives on."""
+
     def end_when_gone(self) -> None:
         """Launch no other kernel; this one ends when whoever asked for it makes it end."""

@@ -5,18 +5,37 @@ from __future__ import annotations
 import errno
 import os
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 import trio
 
+from proxy.kernels.keeping import tail
 from proxy.logs import log
 
 MAX_LINE_BYTES = 16 * 1024
 LAST_WORDS = 2
 """Lines that are kept to say why a kernel did not start."""
+LOOKED_AT_LINES = 50
+LOOK_SECONDS = 0.1
 EOF_SECONDS = 0.5
 """What a dead process wrote is in the pipe already; its children may keep that open for ever."""
 PORT_TAKEN = os.strerror(errno.EADDRINUSE)
 """What ZMQ libraries say where a port cannot be bound. It is the only way to know of it."""
+
+
+class Output(Protocol):
+    """What is asked of a kernel's output while it comes up."""
+
+    port_taken: trio.Event
+    """It wrote that an address is in use. ipykernel lives on after that, and serves nobody."""
+
+    async def follow(self) -> None:
+        """Watch it, until there is no more to come or to be looked for."""
+
+    async def last_words(self) -> list[str]:
+        """The last lines that a process wrote that has ended."""
 
 
 class ProcessOutput:
@@ -60,3 +79,24 @@ class ProcessOutput:
             self.port_taken.set()
         if line:
             self._last.append(line.strip())
+
+
+class FileOutput:
+    """The output of a process that outlives kmux, in a file. It is read while ``is_wanted``."""
+
+    def __init__(self, path: Path, is_wanted: Callable[[], bool]) -> None:
+        self.port_taken = trio.Event()
+        self._path = path
+        self._is_wanted = is_wanted
+
+    async def follow(self) -> None:
+        """Look for what matters to a kernel that comes up."""
+        while self._is_wanted():
+            if any(PORT_TAKEN in line for line in tail(self._path, LOOKED_AT_LINES)):
+                self.port_taken.set()
+                return
+            await trio.sleep(LOOK_SECONDS)
+
+    async def last_words(self) -> list[str]:
+        """The last lines of the file."""
+        return [line.strip() for line in tail(self._path, LAST_WORDS)]

@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import trio
@@ -27,6 +27,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from proxy.errors import KernelGone
 from proxy.kernels.asyncio_thread import AsyncioThread
+from proxy.kernels.keeping import KernelDirectory, Launch
 from proxy.kernels.ports import ReservedPorts
 from proxy.kernels.specs import RealKernelSpecManager
 from proxy.wire.connection import ConnectionInfo, parse
@@ -34,6 +35,10 @@ from proxy.wire.connection import ConnectionInfo, parse
 REMOTE_POLL_SECONDS = 1.0
 """How often a kernel without a local process (a provisioner's) is asked whether it lives."""
 _PR_SET_PDEATHSIG = 1
+
+_released: list[AsyncKernelManager] = []
+"""Managers of kernels that live on, when kmux is about to end: subprocess complains of a process
+that still runs when its object is collected."""
 
 
 class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +54,50 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Appended to the command line of the kernelspec."""
     encrypt: bool = False
     """CurveZMQ between kmux and the kernel, where its kernelspec says that it can."""
+    kept_in: KernelDirectory | None = None
+    """Where the traces of a kernel are that outlives kmux; others end with it."""
+    identity: str = ""
+    """kmux's routing identity at the kernel. Empty: a new one for each kernel."""
+
+
+class Process(Protocol):
+    """A running kernel."""
+
+    @property
+    def info(self) -> ConnectionInfo:
+        """Where it listens."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, where it has one on this machine."""
+
+    @property
+    def interrupt_mode(self) -> str:
+        """ "signal" or "message", as its kernelspec says."""
+
+    async def wait(self) -> int | None:
+        """Wait for it to end. Returns its exit status, negative for a signal, if that is known.
+
+        When cancelled, the process goes on.
+        """
+
+    def signal_now(self, number: int) -> bool:
+        """Send a signal to its process group; False where only :meth:`signal` can."""
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to its process group. It is no error if it has ended."""
+
+    async def terminate(self) -> None:
+        """Ask it to end (SIGTERM, or what its provisioner does)."""
+
+    async def kill(self) -> None:
+        """End it at once (SIGKILL, or what its provisioner does)."""
+
+    async def cleanup(self) -> None:
+        """Give back ports and files once it has ended."""
+
+    def release(self) -> None:
+        """Let go of it; it lives on."""
 
 
 class KernelProcess:
@@ -60,6 +109,7 @@ class KernelProcess:
         manager: AsyncKernelManager,
         ports: ReservedPorts,
         output: int | None,
+        kept_in: KernelDirectory | None = None,
     ) -> None:
         self._asyncio = asyncio_thread
         self._manager = manager
@@ -71,7 +121,15 @@ class KernelProcess:
             for name, value in manager.get_connection_info().items()
         }
         self.info: ConnectionInfo = parse(msgspec.json.encode(fields), "the provisioner's answer")
-        self.pid: int | None = getattr(manager.provisioner, "pid", None)
+        self._launched: int | None = getattr(manager.provisioner, "pid", None)
+        """The process that was launched: the kernel, or who keeps it."""
+        self._kept_in = kept_in
+
+    @property
+    def pid(self) -> int | None:
+        """The kernel's process."""
+        kept = self._kept_in.pid() if self._kept_in is not None else None
+        return self._launched if kept is None else kept
 
     @property
     def interrupt_mode(self) -> str:
@@ -84,9 +142,9 @@ class KernelProcess:
 
         None where a provisioner does not know. When cancelled, the process goes on.
         """
-        if self.pid is not None:
+        if self._launched is not None:
             try:
-                pidfd = os.pidfd_open(self.pid)
+                pidfd = os.pidfd_open(self._launched)
             except OSError:  # gone already, or not a process of this machine
                 pass
             else:
@@ -97,7 +155,8 @@ class KernelProcess:
         while (provisioner := self._provisioner) is not None:
             status: int | None = await self._asyncio.call(provisioner.poll())
             if status is not None:
-                return status
+                kept = self._kept_in.exit_status() if self._kept_in is not None else None
+                return status if kept is None else kept
             await trio.sleep(REMOTE_POLL_SECONDS)
         return None
 
@@ -142,6 +201,12 @@ class KernelProcess:
         await self._asyncio.call(self._manager._async_cleanup_resources())
         self._ports.close()
 
+    def release(self) -> None:
+        """Let go of the process; it lives on."""
+        _released.append(self._manager)
+        self._manager._close_control_socket()
+        self._ports.close()
+
 
 async def launch(
     asyncio_thread: AsyncioThread,
@@ -156,14 +221,15 @@ async def launch(
     that cannot bind a port that is kept.
 
     It ends with kmux: by its own watch on JPY_PARENT_PID where the kernel has one (ipykernel),
-    and by the parent-death signal where it is a process of this machine. Raises
-    :class:`KernelGone` where it cannot be started.
+    and by the parent-death signal where it is a process of this machine; but for one that is
+    ``kept_in`` a directory. Raises :class:`KernelGone` where it cannot be started.
     """
-    manager = AsyncKernelManager(
+    kept_in = options.kept_in
+    manager = _Manager(
         kernel_name=options.kernel_name,
         kernel_spec_manager=RealKernelSpecManager(),
         context=zmq.asyncio.Context(context),  # a shadow: no further I/O thread
-        connection_file=str(options.connection_file),
+        connection_file=str(kept_in.connection_file if kept_in else options.connection_file),
         transport_encryption="auto" if options.encrypt else "disabled",
         cache_ports=False,
     )
@@ -181,7 +247,24 @@ async def launch(
                 ports.close()
             read_end = write_end = None
             spec = manager.kernel_spec
-            if spec is not None and not spec.metadata.get("kernel_provisioner"):
+            is_local = spec is not None and not spec.metadata.get("kernel_provisioner")
+            if kept_in is not None:
+                launch = Launch(
+                    kernel_name=options.kernel_name,
+                    interrupt_mode=str(spec.interrupt_mode) if spec else "signal",
+                    identity=options.identity,
+                )
+                write_end = kept_in.begin(launch)
+                manager.keeps_file = True
+            if kept_in is not None and is_local:
+                manager.keeper = kept_in.command()
+                arguments |= {
+                    "independent": True,
+                    "stdin": subprocess.DEVNULL,
+                    "stdout": write_end,
+                    "stderr": write_end,
+                }
+            elif is_local:
                 read_end, write_end = os.pipe()
                 on_failure.callback(os.close, read_end)
                 arguments |= {
@@ -200,7 +283,22 @@ async def launch(
         raise KernelGone(
             f"kernel {options.kernel_name!r} cannot be started: {_one_line(error)}"
         ) from error
-    return KernelProcess(asyncio_thread, manager, ports, read_end)
+    return KernelProcess(asyncio_thread, manager, ports, read_end, kept_in)
+
+
+class _Manager(AsyncKernelManager):  # type: ignore[misc,unused-ignore]
+    """One that puts a keeper ahead of the kernel's command, and may leave its file."""
+
+    keeper: list[str] | None = None
+    keeps_file = False
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        command: list[str] = super().format_kernel_cmd(extra_arguments)
+        return [*(self.keeper or ()), *command]
+
+    def cleanup_connection_file(self) -> None:
+        if not self.keeps_file:  # it is called when a manager is collected, too
+            super().cleanup_connection_file()
 
 
 def _die_with_parent() -> Callable[[], None]:

@@ -20,8 +20,11 @@ class KernelSink(Protocol):
     def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
         """A kernel process was started, or found running, and its channels are connected."""
 
-    def kernel_died(self, reason: str) -> None:
-        """It ended on its own, or could not be started again. ``reason`` is for a person."""
+    def kernel_died(self, reason: str, for_good: bool = False) -> None:
+        """It ended on its own, or could not be started again. ``reason`` is for a person.
+
+        ``for_good`` is whether no other is to be started before somebody asks for one.
+        """
 
     def kernel_was_ready(self) -> bool:
         """Whether any kernel of this session ever answered."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import trio
 import zmq
 
-from proxy.errors import KernelGone
+from proxy.errors import ConfigError, KernelGone
 from proxy.kernels import heartbeat
+from proxy.kernels.adopted import adopt, ending
 from proxy.kernels.asyncio_thread import AsyncioThread
 from proxy.kernels.channels import KernelChannels
-from proxy.kernels.output import ProcessOutput
-from proxy.kernels.process import KernelProcess, LaunchOptions, launch
+from proxy.kernels.eavesdropping import Early
+from proxy.kernels.output import FileOutput, Output, ProcessOutput
+from proxy.kernels.process import KernelProcess, LaunchOptions, Process, launch
 from proxy.kernels.sink import KernelSink
 from proxy.logs import log
 from proxy.message import Channel, Message
@@ -23,6 +24,8 @@ SHUTDOWN_GRACE_SECONDS = 2.5
 """For each step: shutdown_request, SIGTERM, SIGKILL. jupyter_client waits 5 s for the first two."""
 CLEANUP_SECONDS = 10.0
 """A provisioner that hangs must not keep kmux from ending."""
+LINGER_MS = 500
+"""What was sent to a kernel that lives on is to reach it."""
 LAUNCHES_FOR_PORTS = 3
 """More launches of a kernel that finds its ports taken by another process."""
 
@@ -37,18 +40,27 @@ class Supervisor:
         asyncio_thread: AsyncioThread,
         options: LaunchOptions,
         sink: KernelSink,
+        *,
+        adopts: bool = False,
+        early: Early | None = None,
     ) -> None:
+        """``adopts`` is whether the first kernel is the one that an earlier kmux has launched,
+        ``early`` what was heard of it meanwhile."""
+        self._early = early
         self._context = context
         self._sockets = sockets
         self._asyncio = asyncio_thread
         self._options = options
         self._sink = sink
-        self._kernel: KernelProcess | None = None
+        self._adopts = adopts
+        self._kernel: Process | None = None
         self._channels: KernelChannels | None = None
         self._nursery: trio.Nursery | None = None
         self._restart = trio.Event()
         self._end = trio.Event()
         self._last = False
+        self._leaves = False
+        """Whether the kernel is to live on."""
         self._launches_left = LAUNCHES_FOR_PORTS
 
     @property
@@ -60,32 +72,44 @@ class Supervisor:
         """Keep kernels running until :meth:`end`. Returns the exit status of the last one.
 
         Raises :class:`KernelGone` where the first one cannot be started, or ends before it was
-        ready. When cancelled, the kernel is killed.
+        ready. When cancelled, the kernel is killed; one that outlives kmux is left.
         """
         status: int | None = None
         async with trio.open_nursery() as self._nursery:
-            first = True
+            first = not self._adopts
             while not self._end.is_set():
                 self._restart = trio.Event()
+                found, self._adopts = self._adopts, False
                 try:
-                    self._kernel = await launch(
-                        self._asyncio,
-                        self._context,
-                        self._options,
-                        keep_ports=self._launches_left == LAUNCHES_FOR_PORTS,
-                    )
+                    self._kernel = await self._next_kernel(found)
                 except KernelGone as error:
                     if first:
                         raise
-                    self._sink.kernel_died(str(error))
+                    self._sink.kernel_died(str(error), for_good=found)
                 else:
-                    status = await self._attend(self._kernel)
+                    status = await self._attend(self._kernel, found)
                 first = False
-                if self._last:
+                if self._last or self._leaves:
                     break
                 await _first(self._restart, self._end)
             self._nursery.cancel_scope.cancel()
+        if self._early is not None:  # there was nothing to go on with
+            self._early.raw.close()
         return status
+
+    async def _next_kernel(self, found: bool) -> Process:
+        if found:
+            assert self._options.kept_in is not None
+            try:
+                return adopt(self._options.kept_in)
+            except ConfigError as error:
+                raise KernelGone(f"the kernel cannot be reached any more: {error}") from None
+        return await launch(
+            self._asyncio,
+            self._context,
+            self._options,
+            keep_ports=self._launches_left == LAUNCHES_FOR_PORTS,
+        )
 
     def send(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
         """Send to the kernel; without one, the message is dropped."""
@@ -107,17 +131,26 @@ class Supervisor:
         """Stop the kernel, which was sent a shutdown_request, if it still runs; launch no other."""
         self._end.set()
 
+    def leave(self) -> None:
+        """Let the kernel live on without us; it must be one that outlives kmux."""
+        self._leaves = True
+        self._end.set()
+
     def end_when_gone(self) -> None:
         """Launch no other kernel; this one ends when whoever asked for it makes it end."""
         self._last = True
         if self._kernel is None:
             self._end.set()
 
-    async def _attend(self, kernel: KernelProcess) -> int | None:
+    async def _attend(self, kernel: Process, found: bool) -> int | None:
         """Serve one kernel process until it has ended. Returns its exit status."""
-        log().info("kernel.launched", kernel=self._options.kernel_name, pid=kernel.pid)
+        if found:
+            log().info("kernel.found", kernel=self._options.kernel_name, pid=kernel.pid)
+        else:
+            log().info("kernel.launched", kernel=self._options.kernel_name, pid=kernel.pid)
         exited, port_lost = trio.Event(), trio.Event()
         status: int | None = None
+        ended = False
 
         async def wait_for_exit() -> None:
             nonlocal status
@@ -130,42 +163,67 @@ class Supervisor:
                 port_lost.set()
 
         async with trio.open_nursery() as nursery:
-            output = ProcessOutput(kernel.output)
-            nursery.start_soon(output.follow)
-            identity = os.urandom(8).hex().encode()
+            identity = (self._options.identity or os.urandom(8).hex()).encode()
+            early, self._early = self._early, None
             channels = KernelChannels(
-                self._context, self._sockets, kernel.info, self._sink, identity
+                self._context,
+                self._sockets,
+                kernel.info,
+                self._sink,
+                identity,
+                early.raw if early is not None else None,
             )
             self._channels = channels
+            output = self._output_of(kernel, channels)
+            nursery.start_soon(output.follow)
             try:
                 nursery.start_soon(wait_for_exit)
                 nursery.start_soon(wait_for_lost_port)
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
-                self._sink.kernel_launched(kernel.interrupt_mode)
+                self._sink.kernel_launched(kernel.interrupt_mode, found=found)
+                if early is not None:
+                    channels.catch_up(early.after)
                 await _first(exited, port_lost, self._restart, self._end)
                 # One that was asked to end may have done so by now.
                 on_its_own = not self._restart.is_set() and not self._end.is_set()
-                if not on_its_own:
+                if not on_its_own and not self._leaves:
                     await _stop(kernel, exited)
-                await channels.finish()
+                if not self._leaves:
+                    await channels.finish()
+                    ended = True
             finally:
                 self._kernel = self._channels = None
                 with trio.move_on_after(CLEANUP_SECONDS, shield=True):
-                    if not exited.is_set():
+                    lives_on = self._leaves or (self._options.kept_in is not None and not ended)
+                    if not exited.is_set() and not lives_on:
                         await kernel.kill()
                         with trio.move_on_after(SHUTDOWN_GRACE_SECONDS):
                             status = await kernel.wait()
-                    await kernel.cleanup()
-                channels.close()
+                    if lives_on:
+                        kernel.release()
+                    else:
+                        await kernel.cleanup()
+                channels.close(LINGER_MS if lives_on else 0)
+            if self._leaves:
+                nursery.cancel_scope.cancel()
+                return None
             log().info("kernel.ended", status=status)
             if on_its_own:
                 last_words = [] if channels.heard else await output.last_words()
                 lost = output.port_taken.is_set() and not channels.heard
-                self._ended_on_its_own(status, last_words, lost)
+                self._ended_on_its_own(status, last_words, lost, found)
             nursery.cancel_scope.cancel()
         return status
 
-    def _ended_on_its_own(self, status: int | None, last_words: list[str], port_lost: bool) -> None:
+    def _output_of(self, kernel: Process, channels: KernelChannels) -> Output:
+        if self._options.kept_in is not None:
+            file = self._options.kept_in.output_file
+            return FileOutput(file, lambda: not channels.heard)
+        return ProcessOutput(kernel.output if isinstance(kernel, KernelProcess) else None)
+
+    def _ended_on_its_own(
+        self, status: int | None, last_words: list[str], port_lost: bool, found: bool
+    ) -> None:
         """Say so, or launch another one at once where only its ports were to blame."""
         if port_lost and self._launches_left:
             self._launches_left -= 1
@@ -173,12 +231,12 @@ class Supervisor:
             self._restart.set()
             return
         self._launches_left = LAUNCHES_FOR_PORTS
-        if not self._sink.kernel_was_ready():
+        if not found and not self._sink.kernel_was_ready():
             raise KernelGone(_stillborn(self._options.kernel_name, status, last_words))
-        self._sink.kernel_died(_ending(status))
+        self._sink.kernel_died(ending(status))
 
 
-async def _stop(kernel: KernelProcess, exited: trio.Event) -> None:
+async def _stop(kernel: Process, exited: trio.Event) -> None:
     """End a kernel that was sent a shutdown_request: wait, SIGTERM, SIGKILL."""
     for step in (kernel.terminate, kernel.kill):
         with trio.move_on_after(SHUTDOWN_GRACE_SECONDS):
@@ -205,18 +263,6 @@ def _heartbeat_changed(alive: bool) -> None:
         log().warning("kernel.unresponsive", why="it does not answer its heartbeat")
 
 
-def _ending(status: int | None) -> str:
-    """Say how a process ended."""
-    if status is None:
-        return "the kernel has ended"
-    if status < 0:
-        try:
-            return f"the kernel was killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"the kernel was killed by signal {-status}"
-    return f"the kernel exited with status {status}"
-
-
 def _stillborn(name: str, status: int | None, last_words: list[str]) -> str:
     """Say why a kernel ended before it was ever ready."""
     said = "; ".join(last_words) or "it wrote nothing"
@@ -226,4 +272,4 @@ def _stillborn(name: str, status: int | None, last_words: list[str]) -> str:
             f"kernel {name!r} has no ipykernel in its environment; install it there: "
             f"{python} -m pip install ipykernel"
         )
-    return f"kernel {name!r} did not start: {_ending(status)}: {said}"
+    return f"kernel {name!r} did not start: {ending(status)}: {said}"

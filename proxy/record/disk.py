@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from proxy.errors import StoreError
+from proxy.errors import DiskFull, StoreError
 from proxy.logs import log
 from proxy.message import Part
 
@@ -31,8 +31,10 @@ def storing(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space there" if error.errno in _FULL else "see KMUX_DATA_DIR"
-        raise StoreError(f"cannot {doing}: {error.strerror or error}; {hint}") from error
+        why = f"cannot {doing}: {error.strerror or error}"
+        if error.errno in _FULL:
+            raise DiskFull(f"{why}; free some space there") from error
+        raise StoreError(f"{why}; see KMUX_DATA_DIR") from error
 
 
 def make_directory(path: Path) -> None:

@@ -93,9 +93,8 @@ def missing_lines(whole: WholeRecord) -> list[str]:
     lines = [let_go_line(record), *(gap_line(*gap) for gap in record.missed)]
     if whole.lost:
         lines.append(f"{len(whole.lost)} values cannot be read: their files are damaged or gone.")
-    if record.not_durable_since is not None:
-        since = time_text(record.not_durable_since)
-        lines.append(f"Since {since} the disk took nothing: what came then may be missing.")
+    if whole.is_behind:
+        lines.append("The session cannot write down all that it knows: the latest is missing.")
     return [line for line in lines if line]
 
 

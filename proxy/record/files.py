@@ -225,6 +225,14 @@ class RecordFiles:
         self.sync()
         return self.blobs.collect(live)
 
+    def move(self, to: Path) -> None:
+        """Go on in another directory, which must not be there. Raises :class:`StoreError`."""
+        with disk.storing(f"move the record to {to}"):
+            self.directory.rename(to)
+            self.directory = to
+            self.blobs.directory = to / BLOBS
+            disk.sync_directory(to.parent)
+
     def close(self) -> None:
         """Bring everything to the disk, and let others write the record."""
         try:

@@ -30,6 +30,8 @@ class WholeRecord:
     """What is in the archive."""
     lost: set[str] = field(default_factory=set)
     """The names of the blobs that were asked for and cannot be read."""
+    is_behind: bool = False
+    """Whether the session knows more, and cannot write it down."""
 
     def fetch(self, large: Large) -> bytes:
         """Return a large value's bytes, or what stands for it where it is lost."""

@@ -11,10 +11,12 @@ import shutil
 import time
 from pathlib import Path
 
+import trio
+
 from proxy.errors import ClientProtocolError, StoreError
 from proxy.logs import log
 from proxy.record.addresses import DocumentId, document_id_in
-from proxy.record.archive import Page
+from proxy.record.archive import RetentionPolicy
 from proxy.record.document import Document
 from proxy.record.files import RecordFiles
 from proxy.record.reading import read_record
@@ -34,8 +36,16 @@ def record_directory(name: str) -> Path:
     return data_dir() / RECORDS / name
 
 
-def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
-    """Open the record of a session that begins. ``resumes`` is whether it may go on.
+def open_record(
+    name: str,
+    kernel_name: str,
+    *,
+    resumes: bool,
+    gapless: bool = False,
+    policy: RetentionPolicy | None = None,
+) -> Recorder:
+    """Open the record of a session that begins. ``resumes`` is whether it may go on, ``gapless``
+    whether the kernel was listened to all the time.
 
     Raises :class:`ConfigError` where another process writes it, and :class:`StoreError` where it
     cannot be written.
@@ -48,11 +58,11 @@ def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
             _keep_aside(directory, directory.with_name(f"{name}{BEFORE}"))
             files = RecordFiles(directory)
         files.load()
-        return _new(name, kernel_name, files)
+        return _new(name, kernel_name, files, policy)
     logs = [path.stat().st_mtime for path in directory.glob("*.log")]
     loaded = files.load()
     if loaded.document is None:
-        return _new(name, kernel_name, files)
+        return _new(name, kernel_name, files, policy)
     try:
         record, pages = read_record(loaded.document.read(), files.blobs.get)
     except StoreError as error:
@@ -62,14 +72,28 @@ def open_record(name: str, kernel_name: str, *, resumes: bool) -> Recorder:
         log().warning("record.not_resumed", why=str(error), kept=str(kept))
         files = RecordFiles(directory)
         files.load()
-        return _new(name, kernel_name, files)
-    record.left = max(logs, default=None)
-    return Recorder(record, files, root=_root(loaded.root), pages=pages)
+        return _new(name, kernel_name, files, policy)
+    record.left = None if gapless else max(logs, default=None)
+    return Recorder(record, files, root=_root(loaded.root), pages=pages, policy=policy)
 
 
-def _new(name: str, kernel_name: str, files: RecordFiles) -> Recorder:
-    pages: list[Page] = []
-    return Recorder(SessionRecord(name, kernel_name, started=time.time()), files, pages=pages)
+def _new(
+    name: str, kernel_name: str, files: RecordFiles, policy: RetentionPolicy | None
+) -> Recorder:
+    record = SessionRecord(name, kernel_name, started=time.time())
+    return Recorder(record, files, policy=policy)
+
+
+async def rename(recorder: Recorder, name: str) -> None:
+    """Call a session's record otherwise. One of that name that is over is kept as ``NAME~1``.
+
+    Raises :class:`StoreError`.
+    """
+    directory = record_directory(name)
+    if await trio.to_thread.run_sync(directory.exists):
+        kept = directory.with_name(f"{name}{BEFORE}")
+        await trio.to_thread.run_sync(_keep_aside, directory, kept)
+    await recorder.move(name, directory)
 
 
 def _root(document: Document | None) -> tuple[DocumentId, Document] | None:

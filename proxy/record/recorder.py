@@ -133,6 +133,15 @@ class Recorder:
             return bytes(homeless.part)
         return self.blobs.get(large.sha256)
 
+    async def move(self, name: str, directory: Path) -> None:
+        """Have another name, and be in another directory. Raises :class:`StoreError`."""
+        async with self._one_at_a_time:
+            await trio.to_thread.run_sync(self._files.move, directory, limiter=self._thread)
+            self.record.name = name
+            self._folding.changed_session = True
+            self._must_begin = True  # the root has the name as well
+        self.wake()
+
     # What comes in
 
     def take(self, facts: list[Fact]) -> None:

@@ -15,6 +15,8 @@ Everything that changes this state is in this file.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from proxy.message import ClientId, comes_back
 
 TIMER = "away"
@@ -40,6 +42,17 @@ class Clients:
         self._gone.pop(client, None)
         self._leaving.discard(client)
         self.attached.setdefault(client, at)
+
+    def resumed(self, client: ClientId, since: float) -> None:
+        """A client is away since then: it was here before kmux was restarted."""
+        self._away[client] = since
+
+    def may_come_back(self, at: float) -> Iterator[tuple[ClientId, float]]:
+        """Who is away, or would be if kmux ended now; who left first comes first."""
+        yield from self._away.items()
+        for client in self.attached:
+            if comes_back(client) and client not in self._leaving:
+                yield client, at
 
     def leaving(self, client: ClientId) -> None:
         """A client says that it leaves; its connections are still to close."""

@@ -57,6 +57,15 @@ class EndSession(Command, frozen=True):
     restart: bool
 
 
+class Goodbye(Command, frozen=True):
+    """A client of the process that runs kmux as its kernel asked for the kernel's end: for that
+    process it has ended. It lives on for the others."""
+
+    client: ClientId
+    restart: bool
+    """Whether that process will want it again at once."""
+
+
 class StartTimer(Command, frozen=True):
     """Report :class:`events.TimerFired` in so many seconds. A running timer starts anew."""
 

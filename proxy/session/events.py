@@ -61,6 +61,10 @@ class EndpointBound(Event, frozen=True):
     """Frontends can attach at these ports, by their names in connection files."""
 
     ports: dict[str, int]
+    tag: bytes = b""
+    """The first frame of the ids of its clients."""
+    read_only: bool = False
+    """Whether its clients may look and not touch."""
 
 
 class ClientReturned(Event, frozen=True):
@@ -121,6 +125,8 @@ class KernelDied(Event, frozen=True):
     """The kernel's process ended, or could not be started. ``reason`` is one line for a person."""
 
     reason: str
+    for_good: bool = False
+    """Whether it is not to be started again, whatever the policy is: it was dead when kmux came."""
 
 
 class RestartRequested(Event, frozen=True):

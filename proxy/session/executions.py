@@ -70,6 +70,26 @@ class Executions:
         execution = shell.running if shell is not None else None
         return execution if execution and execution.state is State.EXECUTING else None
 
+    def with_the_kernel(self) -> Iterator[Execution]:
+        """The cells that the kernel has, one for each shell at the most."""
+        for shell in self._shells.values():
+            if shell.running is not None and shell.running.state is State.EXECUTING:
+                yield shell.running
+
+    def all_waiting(self) -> Iterator[ClientSent]:
+        """All messages that wait, each client's in their order."""
+        for shell in self._shells.values():
+            for entries in shell.waiting.values():
+                for each in entries:
+                    yield each.event if isinstance(each, Execution) else each
+
+    def resume(self, event: ClientSent, *, was_interrupted: bool) -> None:
+        """The kernel has this cell from before kmux was restarted."""
+        shell = self._shells.setdefault(event.message.header.subshell_id, ShellQueue())
+        execution = Execution(event)
+        execution.was_interrupted = was_interrupted
+        shell.run(event.client, execution)
+
     def in_the_way(self) -> Iterator[Execution]:
         """The cells that the kernel has and others wait for."""
         for shell in self._shells.values():

@@ -45,6 +45,8 @@ class KernelInfo:
     def __init__(self) -> None:
         self.content: bytes | None = None
         self.metadata = b"{}"
+        self.reply: Message | None = None
+        """The whole of it."""
         self._implementation: str | None = None
         self.has_subshells = False
         """Whether this kernel knows subshells (JEP 91)."""
@@ -56,6 +58,7 @@ class KernelInfo:
 
     def learn(self, message: Message) -> None:
         """Take the kernel's reply as the record."""
+        self.reply = message
         self.content = bytes(message.raw_content)
         self.metadata = bytes(message.raw_metadata)
         info = message.content_as(_info_decoder)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from proxy.message import Channel, ClientId, Message
 from proxy.session import events as ev
 from proxy.session.asker import KMUX
+from proxy.session.carrying import Carrying
 from proxy.session.commands import (
     Command,
     EndSession,
@@ -29,8 +30,14 @@ from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER
 class KernelLife:
     """What a kernel's coming and going means for those who wait for it."""
 
-    def __init__(self, machines: Machines, take: Callable[[ev.ClientSent], list[Command]]) -> None:
+    def __init__(
+        self,
+        machines: Machines,
+        carrying: Carrying,
+        take: Callable[[ev.ClientSent], list[Command]],
+    ) -> None:
         self._m = machines
+        self._carrying = carrying
         self._take = take
         """Takes a request that was held, as if it came now."""
         self._found = False
@@ -78,10 +85,12 @@ class KernelLife:
         m.interrupts.interrupts.mode = event.interrupt_mode
         m.startup.begin(found=event.found)
         self._found = event.found
-        self._forget_kernel()
+        if not (event.found and self._carrying.goes_on):
+            self._forget_kernel()
         commands = [m.answers.publish("starting", event.at), *self._ask_kernel_info(event.at)]
         if event.found:
             commands.append(m.asker.ask(Channel.CONTROL, "kernel_info_request", {}, event.at))
+            commands += self._carrying.found(event.at)
         return commands
 
     def _ask_kernel_info(self, at: float) -> list[Command]:
@@ -99,8 +108,10 @@ class KernelLife:
         m = self._m
         if message.header.msg_type != "kernel_info_reply":
             return [*m.priming.kernel_answered(message, at), *self.primed()]
-        commands: list[Command] = []
-        if channel is Channel.SHELL and m.startup.shell_waits:
+        subshell_id = message.parent.subshell_id if message.parent is not None else None
+        commands = self._recognised(message, at)
+        commands += self._carrying.answered(channel, subshell_id, at)
+        if channel is Channel.SHELL and subshell_id is None and m.startup.shell_waits:
             m.startup.shell_waits = False
             if m.is_ready:
                 commands.append(ToAll(m.answers.true_status(at)))
@@ -111,7 +122,15 @@ class KernelLife:
         content = bytes(message.raw_content)
         m.diary.note(KernelTold(at=at, session=m.voice.kernel_session, content=content))
         m.startup.answered = True
-        return [*m.priming.remember(m.voice.kernel_session, at), *self._prove(at)]
+        remembered = m.priming.remember(m.voice.kernel_session, at)
+        return [*commands, *remembered, *self._prove(at)]
+
+    def _recognised(self, message: Message, at: float) -> list[Command]:
+        """The kernel that was found says who it is: perhaps another one, on the same ports."""
+        session = message.header.session or self._m.voice.kernel_session
+        if not self._carrying.is_another(session):
+            return []
+        return self._abandon("KernelRestarted", "another kernel has taken its place", at)
 
     def _prove(self, at: float) -> list[Command]:
         """Let the frontends' requests through once the kernel has answered and was heard."""
@@ -153,7 +172,7 @@ class KernelLife:
         m.diary.note(KernelEnded(at=event.at, reason=event.reason))
         ending = m.lifecycle.state is State.ENDING
         log = Log("kernel.died", {"reason": event.reason}, "info" if ending else "warning")
-        again = m.lifecycle.die(event.reason, event.at)
+        again = m.lifecycle.die(event.reason, event.at, for_good=event.for_good)
         commands = self._abandon("KernelDied", event.reason, event.at, ends=True)
         if again:
             return [*commands, m.answers.publish("restarting", event.at), log, RestartKernel()]
@@ -233,6 +252,7 @@ class KernelLife:
 
     def _forget_kernel(self) -> None:
         m = self._m
+        self._carrying.abandon()
         m.voice.forget_topics()
         m.requests.clear()
         m.status.reset()

@@ -71,6 +71,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     restart: Literal["allow", "owner", "refuse"] = "allow"
     """Who may have the kernel restarted, for everybody: any client, the frontend that runs kmux as
     its kernel only, or none."""
+    owner_ends: bool = True
+    """Whether the session ends when the frontend that runs kmux as its kernel wants that; else it
+    is let go of as everybody (:class:`commands.Goodbye`)."""
     prompts: Literal["wait", "anyone"] = "wait"
     """A prompt whose client is away waits for it, and its cell is interrupted when the client is
     gone; or any other client may answer."""
@@ -103,14 +106,16 @@ class Lifecycle:
         self.was_ready |= new is State.READY
         return changed
 
-    def die(self, cause: str, at: float) -> bool:
+    def die(self, cause: str, at: float, *, for_good: bool = False) -> bool:
         """The kernel's process ended. Returns whether it is to be started again."""
         self.cause = cause
         self._deaths.append(at)
         while at - self._deaths[0] > RESTART_WINDOW_SECONDS:
             self._deaths.popleft()
         allowed = (
-            self.policy.on_death == "restart" and len(self._deaths) <= self.policy.restart_limit
+            not for_good
+            and self.policy.on_death == "restart"
+            and len(self._deaths) <= self.policy.restart_limit
         )
         self.happen("died" if allowed else "died for good")
         return self.state is State.RESTARTING

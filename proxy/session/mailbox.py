@@ -11,6 +11,7 @@ Everything that changes this state is in this file.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from proxy.message import Channel, ClientId, Message, MsgId, comes_back
 from proxy.session.commands import Command, Log, StartTimer, ToClient
@@ -61,6 +62,12 @@ class Mailbox:
         kept = self._kept.pop(client, ())
         self._count -= len(kept)
         return [_dropped(client, channel, m, "the frontend is gone") for channel, m in kept]
+
+    def all_kept(self) -> Iterator[tuple[ClientId, Channel, Message]]:
+        """All that is kept."""
+        for client, kept in self._kept.items():
+            for channel, message in kept:
+                yield client, channel, message
 
     def holds(self, client: ClientId, message: Message) -> bool:
         """Whether this message waits for this client."""

@@ -12,7 +12,7 @@ import msgspec
 from proxy.message import ClientId, comes_back
 from proxy.session import events as ev
 from proxy.session.clients import TIMER
-from proxy.session.commands import Command, Log, StartTimer, ToSubscriber
+from proxy.session.commands import Command, Goodbye, Log, StartTimer, ToSubscriber
 from proxy.session.life import KernelLife
 from proxy.session.machines import Machines
 
@@ -131,19 +131,30 @@ class Presence:
         shutdown = event.message.content_as(_shutdown_decoder) or _Shutdown()
         reply = {"status": "ok", "restart": shutdown.restart}
         commands = m.interrupts.withdraw(client)
-        if client in self._life.owners:
+        owns = client in self._life.owners
+        if owns and m.policy.owner_ends:
             return commands + self._life.end(event, restart=shutdown.restart, reply=reply)
-        if not shutdown.restart:
-            commands += m.answers.reply_to(event, reply)
-            m.clients.leaving(client)
-            commands += self._gone(client, event.at)
-            if client in m.clients.attached:  # it may change its mind
-                m.comms.holders.attached(client, event.at)
-            return [*commands, Log("client.detached", {"client": client})]
-        if m.policy.restart != "allow":
+        if shutdown.restart and not self._may_restart(owns=owns):
             who = "its owner" if m.policy.restart == "owner" else "nobody"
             why = f"{who} may restart this shared kernel"
             return commands + m.answers.refuse(event, "RestartRefused", why)
         commands += m.answers.reply_to(event, reply)
-        log = Log("kernel.restart_requested", {"client": client})
-        return [*commands, *self._life.restart(event.at), log]
+        if shutdown.restart:
+            commands += self._life.restart(event.at)
+            commands.append(Log("kernel.restart_requested", {"client": client}))
+        else:
+            commands += self._let_go(client, event.at)
+        return [*commands, Goodbye(client, shutdown.restart)] if owns else commands
+
+    def _may_restart(self, *, owns: bool) -> bool:
+        policy = self._m.policy.restart
+        return policy == "allow" or (policy == "owner" and owns)
+
+    def _let_go(self, client: ClientId, at: float) -> list[Command]:
+        """A client says that it leaves."""
+        m = self._m
+        m.clients.leaving(client)
+        commands = self._gone(client, at)
+        if client in m.clients.attached:  # it may change its mind
+            m.comms.holders.attached(client, at)
+        return [*commands, Log("client.detached", {"client": client})]

@@ -89,7 +89,7 @@ class Priming:
         """Comms that are only remembered: the kernel has yet to say whether they are there."""
         self._missing: list[str] = []
         """The widgets whose state is not known yet."""
-        self._held: list[ClientSent] = []
+        self.held: list[ClientSent] = []
 
     def restored(self, event: ev.Restored) -> list[Command]:
         """Something is remembered of a kernel from before."""
@@ -119,21 +119,21 @@ class Priming:
 
     def hold(self, event: ClientSent) -> bool:
         """Keep a frontend's comm message for later. Returns whether it must, and could, wait."""
-        waits = self.step is not Step.DONE and len(self._held) < MAX_HELD
+        waits = self.step is not Step.DONE and len(self.held) < MAX_HELD
         if waits:
-            self._held.append(event)
+            self.held.append(event)
         return waits
 
     def holds_shell_of(self, event: ClientSent) -> bool:
         """Keep what a client sends on shell behind one that is kept: in its order."""
-        if not self._held or event.channel is not Channel.SHELL:
+        if not self.held or event.channel is not Channel.SHELL:
             return False
-        return any(held.client == event.client for held in self._held) and self.hold(event)
+        return any(held.client == event.client for held in self.held) and self.hold(event)
 
     def drop(self, client: ClientId) -> list[ClientSent]:
         """A client is gone. Returns what was held of it and would leave something behind."""
-        dropped = [event for event in self._held if event.is_of(client, LASTING)]
-        self._held = [event for event in self._held if not event.is_of(client, LASTING)]
+        dropped = [event for event in self.held if event.is_of(client, LASTING)]
+        self.held = [event for event in self.held if not event.is_of(client, LASTING)]
         return dropped
 
     def is_for_kmux(self, message: Message) -> bool:
@@ -148,7 +148,7 @@ class Priming:
         """What was held, where the ledger is filled by now; to be taken again."""
         if self.step is not Step.DONE:
             return []
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         return held
 
     def kernel_answered(self, reply: Message, at: float) -> list[Command]:

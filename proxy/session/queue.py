@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from proxy.message import Channel, ClientId, Message, MsgId
 from proxy.session.answers import Answers, error
 from proxy.session.asker import Asker
@@ -141,6 +143,17 @@ class Queue:
             return []
         content = error("ReplyLost", "the kernel did not answer this cell, and is done with it")
         return self._answers.give_up(request, content, at)
+
+    def lost(self, request: Request, content: dict[str, Any], at: float) -> list[Command]:
+        """The kernel's reply to this request will not come any more: answer with ``content``."""
+        if not self._requests.give_up(request):
+            return []
+        commands = self._answers.give_up(request, content, at)
+        msg_id = request.origin.header.msg_id
+        for execution in tuple(self.executions.with_the_kernel()):
+            if (execution.event.client, execution.msg_id) == (request.client, msg_id):
+                commands += self._carry_out(self.executions.overdue(execution), at)
+        return commands
 
     def cancel(self, client: ClientId, msg_id: MsgId, at: float) -> list[Command]:
         """A client wants a cell that waits not to run."""

@@ -27,6 +27,7 @@ from proxy.session import (
 )
 from proxy.session import events as ev
 from proxy.session.asker import KMUX
+from proxy.session.carrying import Carried, Carrying, Resumed
 from proxy.session.comm_desk import COMM_TYPES
 from proxy.session.commands import Command, Log, Record, ToAll, ToClient, ToKernel
 from proxy.session.diary import Diary
@@ -34,6 +35,7 @@ from proxy.session.facts import Present
 from proxy.session.life import KernelLife
 from proxy.session.lifecycle import Policy, State
 from proxy.session.machines import Machines
+from proxy.session.onlookers import Onlookers
 from proxy.session.presence import Presence
 from proxy.session.shell_queue import State as ExecutionState
 from proxy.session.subshell_desk import REQUESTS as SUBSHELL_REQUESTS
@@ -48,10 +50,15 @@ class Session:
         """``records`` is whether facts are told (:class:`commands.Record`)."""
         self._diary = Diary(records)
         self.machines = m = Machines(ident, policy or Policy(), self._diary)
-        self._life = KernelLife(m, self._client_sent)
+        self.changes = 0
+        """Grows with each event after which :meth:`carried` may be another one."""
+        self._carrying = Carrying(m, m.asker)
+        self._life = KernelLife(m, self._carrying, self._client_sent)
         self._presence = Presence(m, self._life)
+        self._onlookers = Onlookers(m.answers)
         self._handlers: dict[type[ev.Event], Callable[[Any], list[Command]]] = {
             ev.Restored: m.priming.restored,
+            Resumed: lambda event: self._carrying.resume(event.carried, event.at),
             ev.EndpointBound: self._bound,
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._presence.returned,
@@ -102,6 +109,10 @@ class Session:
             holders=m.comms.holders.news(),
         )
 
+    def carried(self, at: float) -> Carried:
+        """Return what is on its way, for a session that goes on with this kernel."""
+        return self._carrying.carried(at)
+
     @property
     def ended(self) -> bool:
         """Whether this session is over, and the kernel not to be started again."""
@@ -114,7 +125,10 @@ class Session:
 
     def handle(self, event: ev.Event) -> list[Command]:
         """Take in one event and return what to do, in order."""
-        commands = self._handlers[type(event)](event)
+        kind = type(event)
+        if kind is not ev.KernelSent or event.channel is not Channel.IOPUB:  # type: ignore[attr-defined]
+            self.changes += kind is not ev.TurnEnded
+        commands = self._handlers[kind](event)
         if self._diary.facts:
             return [*commands, Record(self._diary.take())]
         return commands
@@ -123,9 +137,15 @@ class Session:
 
     def _bound(self, event: ev.EndpointBound) -> list[Command]:
         self.machines.ports.bound(event.ports)
+        if event.read_only:
+            self._onlookers.tags.add(event.tag)
         return []
 
     def _client_sent(self, event: ev.ClientSent) -> list[Command]:
+        if self._onlookers.tags and event.client[0] in self._onlookers.tags:
+            refusal = self._onlookers.refusal(event)
+            if refusal is not None:
+                return refusal
         if event.channel is Channel.STDIN:
             return self._answer_prompt(event)
         header = event.message.header
@@ -252,6 +272,9 @@ class Session:
         m = self.machines
         commands: list[Command] = [ToAll(message)]
         msg_type = message.header.msg_type
+        self._carrying.last_published = message.header.msg_id
+        if self._carrying.awaits:
+            self._carrying.published(message)
         if message.parent is not None and message.parent.session == m.asker.session:
             quiet = self._life.kmux_heard(message, at)
             if quiet is not None:

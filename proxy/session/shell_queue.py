@@ -135,13 +135,17 @@ class ShellQueue:
         entries = self.waiting.pop(client)
         execution = entries.popleft()
         assert isinstance(execution, Execution)
-        execution.state = State.EXECUTING
-        self.running = execution
-        self._last = client
+        self.run(client, execution)
         sent = [execution.event, *_others(entries)]
         if entries:
             self.waiting[client] = entries  # behind everybody else
         return sent
+
+    def run(self, client: ClientId, execution: Execution) -> None:
+        """The kernel has this one now."""
+        execution.state = State.EXECUTING
+        self.running = execution
+        self._last = client
 
     def _next(self) -> ClientId:
         """Whose turn it is: who has a silent cell, or waits longest and had not the last turn."""

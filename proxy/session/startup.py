@@ -34,7 +34,7 @@ class Startup:
         self.shell_waits = False
         """Whether a kernel that was found running has yet to answer on shell."""
         self._attempts = self._unanswered = 0
-        self._held: list[ClientSent] = []
+        self.held: list[ClientSent] = []
 
     @property
     def proven(self) -> bool:
@@ -60,18 +60,18 @@ class Startup:
 
     def hold(self, event: ClientSent) -> bool:
         """Keep a request for later. Returns False where too many are kept."""
-        if len(self._held) >= MAX_HELD:
+        if len(self.held) >= MAX_HELD:
             return False
-        self._held.append(event)
+        self.held.append(event)
         return True
 
     def drop(self, client: ClientId) -> list[ClientSent]:
         """A client is gone. Returns what was held of it and would leave something behind."""
-        dropped = [event for event in self._held if event.is_of(client, LASTING)]
-        self._held = [event for event in self._held if not event.is_of(client, LASTING)]
+        dropped = [event for event in self.held if event.is_of(client, LASTING)]
+        self.held = [event for event in self.held if not event.is_of(client, LASTING)]
         return dropped
 
     def release(self) -> list[ClientSent]:
         """Give back what was held, in order."""
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         return held

@@ -73,6 +73,10 @@ class Prompts:
                 return prompt.message
         return None
 
+    def open(self) -> list[tuple[ClientId, Message]]:
+        """The open prompts, and whose cells ask."""
+        return [(prompt.client, prompt.message) for prompt in self._open.values()]
+
     def of(self, client: ClientId) -> list[MsgId]:
         """The requests (cells) of this client that ask."""
         return [parent for parent, prompt in self._open.items() if prompt.client == client]

@@ -19,7 +19,7 @@ Everything that changes this state is in this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 
 from proxy.message import ClientId, MsgId
@@ -126,6 +126,20 @@ class Subshells:
         for real in self._real.values():
             real.users = [user for user in real.users if user != client]
         return [subshell_id for subshell_id in tuple(self._real) if self._forgotten(subshell_id)]
+
+    # From one kmux to the next
+
+    def lent(self) -> Iterator[tuple[str, list[ClientId], set[str]]]:
+        """Each subshell, who uses it, and the open comms that last published on it."""
+        for subshell_id, real in self._real.items():
+            yield subshell_id, real.users, real.comms
+
+    def resumed(self, subshell_id: str, users: list[ClientId], comms: list[str]) -> None:
+        """The kernel has this one from before kmux was restarted."""
+        real = self._real[subshell_id] = _Real()
+        real.users += users
+        real.comms |= set(comms)
+        self._last_on.update(dict.fromkeys(comms, subshell_id))
 
     # The kernel
 

@@ -9,8 +9,10 @@ import pytest
 import trio
 
 from proxy.daemon import recorded, registry
+from proxy.daemon.vocabulary import SessionInfo
 from proxy.errors import ConfigError
 from proxy.record import archive
+from proxy.record.export import missing_lines
 from proxy.record.loading import WholeRecord
 from proxy.session import facts
 from tests.record import facts as f
@@ -37,19 +39,54 @@ def test_a_session_that_is_not_there(directory: Path) -> None:
             recorded.present(name)
 
 
+class Holder:
+    """Who has a session, and says of it what the test wants."""
+
+    def __init__(self, *, document: str | None, durable: bool = True) -> None:
+        self.document = document
+        self.durable = durable
+
+    def session(self, name: str) -> SessionInfo:
+        return SessionInfo(
+            name=name,
+            kernel="python3",
+            language="python",
+            status="idle",
+            clients=0,
+            pid=1,
+            connection_file="file",
+            document=self.document,
+        )
+
+    def flush(self, name: str) -> bool:
+        return self.durable
+
+
 def test_a_session_that_is_not_recorded(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = registry.SessionInfo(
-        name="name",
-        kernel="python3",
-        language="python",
-        status="idle",
-        clients=0,
-        pid=1,
-        connection_file="file",
-    )
-    monkeypatch.setattr(registry, "ask", lambda path: info)
+    monkeypatch.setattr(registry, "holder", lambda name: Holder(document=None))
     with pytest.raises(ConfigError, match="name is not recorded"):
         recorded.present("name")
+
+
+async def test_a_session_that_cannot_write_down_what_it_knows(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(directory) as recorder:
+        await recorder.flush()
+        for durable in (True, False):
+            holder = Holder(document="automerge:1", durable=durable)
+            monkeypatch.setattr(registry, "holder", lambda name, holder=holder: holder)
+            whole = recorded.present("name")
+            assert whole.is_behind != durable
+            assert any("cannot write" in line for line in missing_lines(whole)) != durable
+
+
+async def test_all_that_is_recorded_is_offered_for_completion(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert recorded.names() == []
+    async with recording(directory):
+        assert recorded.names() == ["name"]
 
 
 class Reading:

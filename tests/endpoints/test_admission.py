@@ -100,3 +100,32 @@ def test_pages_from_elsewhere_are_not_even_with_the_token(origin: str) -> None:
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40))
 def test_any_header_is_a_yes_or_a_no(text: str) -> None:
     refused(host=text.strip(), origin=text.strip(), authorization=text.strip())
+
+
+def asked(target: str = "/", **headers: str) -> tuple[int, dict[str, str]] | None:
+    """What a browser is told that asks whether a page may."""
+    fields = {"host": "localhost", "access-control-request-method": "PUT"} | headers
+    pairs = [(name.replace("_", "-"), value) for name, value in fields.items() if value]
+    request = request_of(h11.Request(method="OPTIONS", target=target, headers=pairs))
+    response = ADMISSION.preflight_of(request)
+    return None if response is None else (response.status, dict(response.headers))
+
+
+def test_a_browser_may_ask_without_the_token() -> None:
+    found = asked(origin="https://notebooks.example")
+    assert found is not None
+    assert found[0] == 204
+    assert "PUT" in found[1]["Access-Control-Allow-Methods"]
+    assert asked("/elsewhere", origin="https://notebooks.example") == found
+
+
+@pytest.mark.parametrize("headers", [{"origin": "null"}, {"host": "evil.example"}])
+def test_a_browser_that_asks_for_somebody_else_is_refused(headers: dict[str, str]) -> None:
+    found = asked(**({"origin": "http://localhost:1"} | headers))
+    assert found is not None
+    assert found[0] == 403
+
+
+def test_options_is_not_always_a_browsers_question() -> None:
+    assert asked() is None, "it comes from no page"
+    assert asked(origin="http://localhost:1", **{"access-control-request-method": ""}) is None

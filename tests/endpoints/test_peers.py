@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.endpoints.peers import belongs_to
+from proxy.endpoints.peers import Peer, belongs_to, peer_of
 
 Address = tuple[socket.AddressFamily, str]
 
@@ -26,7 +26,7 @@ sys.stdin.read()
 
 ASK = """
 import os, socket
-from proxy.endpoints.peers import belongs_to
+from proxy.endpoints.peers import Peer, belongs_to, peer_of
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 connection, _ = listener.accept()
@@ -113,3 +113,23 @@ def test_a_process_that_has_ended_cannot_be_asked() -> None:
             duplicate = connection.dup()
         with duplicate:
             assert not belongs_to(duplicate.fileno(), child)
+
+
+def test_a_unix_socket_tells_whose_process_it_is(private: Path) -> None:
+    listener = listen(socket.AF_UNIX, private / "s")
+    with listener, child_connected_to(listener) as (pid, connection), connection:
+        assert peer_of(connection) == Peer(pid, os.getuid(), os.getgid())
+        assert peer_of(connection).may_come_in
+
+
+def test_the_users_own_processes_may_come_in_and_roots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The uid of a peer is the system's word; a test can only make it up, unless it runs as root
+    (test_unix_front)."""
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    assert [Peer(1, uid, 1000).may_come_in for uid in (1000, 0, 1001, 65534, 2**32 - 2)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]

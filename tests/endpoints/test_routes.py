@@ -66,7 +66,36 @@ def test_another_method_is_told_which_there_are() -> None:
     found = ROUTES.find(head("/blobs/ab12", "DELETE"))
     assert isinstance(found, Response)
     assert found.status == 405
-    assert ("Allow", "GET, POST") in found.headers
+    assert ("Allow", "GET, POST, HEAD, OPTIONS") in found.headers
+
+
+def test_options_tells_which_methods_there_are() -> None:
+    for path, methods in (
+        ("/blobs/ab12", "GET, POST, HEAD, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/sync", "GET, OPTIONS"),
+    ):
+        found = ROUTES.find(head(path, "OPTIONS"))
+        assert isinstance(found, Response)
+        assert (found.status, found.headers) == (204, (("Allow", methods),))
+    assert status(head("/nothing", "OPTIONS")) == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "told", "taken"),
+    [
+        ("POST", None, 1024 * 1024),
+        ("PUT", None, 1024 * 1024),
+        ("PATCH", None, 1024 * 1024),
+        ("GET", None, 0),
+        ("DELETE", None, 0),
+        ("DELETE", 10, 10),
+        ("POST", 0, 0),
+    ],
+)
+def test_how_large_a_body_a_route_takes(method: str, told: int | None, taken: int) -> None:
+    route = Route(method=method, path="/", answer=answer, max_body_bytes=told)
+    assert route.body_bytes == taken
 
 
 def test_a_slash_that_is_written_as_a_character_is_no_slash() -> None:

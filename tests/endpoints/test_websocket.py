@@ -75,6 +75,14 @@ async def test_a_handshake_that_is_no_good_is_answered(
         assert (await client.get("/hello/alice")).status == 200, "it goes on as HTTP"
 
 
+async def test_a_handshake_has_no_body() -> None:
+    """Who speaks WebSocket would take it for frames."""
+    async with open_front(GREET, ECHO) as scene, scene.client() as client:
+        answer = await client.ask("GET", "/talk", b"\x82\x80\0\0\0\0", **HANDSHAKE)
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert await client.is_hung_up()
+
+
 async def test_a_text_is_against_the_protocol() -> None:
     async with open_front(ECHO) as scene:
         async with open_websocket(scene.websocket_url) as client:

@@ -21,6 +21,8 @@ from proxy.record.loading import WholeRecord, load
 
 DEADLINE = 30.0
 BIN = Path(sys.executable).parent
+OUTSIDE = ("JUPYTER", "KMUX", "JPY", "XDG_CONFIG")
+"""Variables of whoever runs the tests that would reach into them."""
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
@@ -39,7 +41,7 @@ class Workplace:
     def __init__(self, root: Path, runtime: Path) -> None:
         self.root = root
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("JUPYTER", "KMUX", "JPY"))},
+            **{k: v for k, v in os.environ.items() if not k.startswith(OUTSIDE)},
             "HOME": str(root),
             "IPYTHONDIR": str(root / "ipython"),
             "JUPYTER_PATH": str(root / "jupyter"),

@@ -30,7 +30,7 @@ slider.value = 77
 def flushed(workplace: Workplace, monkeypatch: pytest.MonkeyPatch, name: str) -> WholeRecord:
     """What is on the disk once the session has written down all that it knows."""
     monkeypatch.setenv("KMUX_RUNTIME_DIR", workplace.environment["KMUX_RUNTIME_DIR"])
-    assert registry.flush(name)
+    assert registry.holder(name).flush(name)
     return workplace.record(name)
 
 

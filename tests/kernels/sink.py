@@ -16,6 +16,8 @@ class Sink:
         self.launched: Inbox[str] = Inbox()
         self.died: Inbox[str] = Inbox()
         self.was_ready = False
+        self.found: list[bool] = []
+        self.for_good: list[bool] = []
 
     def kernel_sent(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
         self.sent.put(message)
@@ -26,9 +28,11 @@ class Sink:
         raise error
 
     def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
+        self.found.append(found)
         self.launched.put(interrupt_mode)
 
-    def kernel_died(self, reason: str) -> None:
+    def kernel_died(self, reason: str, for_good: bool = False) -> None:
+        self.for_good.append(for_good)
         self.died.put(reason)
 
     def kernel_was_ready(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.errors import StoreError
+from proxy.errors import DiskFull, StoreError
 from proxy.record import disk
 from tests.record.full_disk import full_disk
 
@@ -49,7 +49,7 @@ def test_a_place_where_it_cannot_be_leaves_nothing_behind(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_who_has_no_room_is_told_to_make_some(code: int) -> None:
-    told = pytest.raises(StoreError, match=r"^cannot write /a: .*; free some space there$")
+    told = pytest.raises(DiskFull, match=r"^cannot write /a: .*; free some space there$")
     with told, disk.storing("write /a"):
         raise OSError(code, os.strerror(code))
 

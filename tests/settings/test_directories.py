@@ -1,4 +1,4 @@
-"""Where kmux keeps its sockets and private files, and where its records."""
+"""Where kmux keeps its sockets and private files, its records and log, and its settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.settings import data_dir, runtime_dir
+from proxy.settings import config_file, data_dir, log_file, runtime_dir
 
 EACH = pytest.mark.parametrize(
     ("directory", "variable"),
@@ -23,7 +23,9 @@ Directory = Callable[[], Path]
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("KMUX_RUNTIME_DIR", "XDG_RUNTIME_DIR", "KMUX_DATA_DIR", "XDG_DATA_HOME"):
+    for variable in ("KMUX_RUNTIME_DIR", "KMUX_DATA_DIR", "KMUX_CONFIG"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable in ("XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
@@ -50,6 +52,22 @@ def test_records_are_with_the_data_of_other_programs(
     assert data_dir() == tmp_path / "mine"
 
 
+def test_the_log_is_beside_the_records() -> None:
+    assert log_file() == data_dir() / "daemon.log"
+
+
+def test_settings_are_with_those_of_other_programs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert config_file() == tmp_path / "home" / ".config" / "kmux" / "config.toml"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert config_file() == tmp_path / "config" / "kmux" / "config.toml"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KMUX_CONFIG", "mine.toml")
+    assert config_file() == tmp_path / "mine.toml", "the daemon has another working directory"
+    assert not (tmp_path / "config").exists(), "looking makes nothing"
+
+
 def test_who_has_no_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -57,6 +75,7 @@ def test_who_has_no_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Path, "home", nobody)
     with pytest.raises(ConfigError, match="set KMUX_DATA_DIR"):
         data_dir()
+    assert config_file() is None
 
 
 @EACH

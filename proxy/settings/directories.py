@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from proxy.errors import ConfigError
@@ -21,6 +20,8 @@ def runtime_dir() -> Path:
     elif runtime := os.environ.get("XDG_RUNTIME_DIR"):
         path = Path(runtime) / "kmux"
     else:
+        import tempfile  # it takes as long to import as the rest of this package
+
         path = Path(tempfile.gettempdir()) / f"kmux-{os.getuid()}"
     return _private(path, "runtime directory", "KMUX_RUNTIME_DIR")
 
@@ -41,6 +42,27 @@ def data_dir() -> Path:
         except RuntimeError:  # a user id of a container, which no file knows
             raise ConfigError("this user has no home directory; set KMUX_DATA_DIR") from None
     return _private(path, "data directory", "KMUX_DATA_DIR")
+
+
+def log_file() -> Path:
+    """Return where the daemon logs. Raises as :func:`data_dir`."""
+    return data_dir() / "daemon.log"
+
+
+def config_file() -> Path | None:
+    """Return where the settings are, whether or not there is such a file.
+
+    ``KMUX_CONFIG``; else ``kmux/config.toml`` in ``XDG_CONFIG_HOME``; else in ``~/.config``. None
+    for a user without a home directory.
+    """
+    if configured := os.environ.get("KMUX_CONFIG"):
+        return Path(configured).absolute()
+    if config := os.environ.get("XDG_CONFIG_HOME"):
+        return Path(config) / "kmux" / "config.toml"
+    try:
+        return Path.home() / ".config" / "kmux" / "config.toml"
+    except RuntimeError:
+        return None
 
 
 def _private(path: Path, what: str, variable: str) -> Path:

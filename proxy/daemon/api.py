@@ -1,0 +1,85 @@
+"""The control API, by HTTP on a Unix socket: what every process answers that has sessions.
+
+Conventions are those of Jupyter's REST API: resources in the path, 201 for what was made, 204 for
+what is done, errors as ``{"message", "reason"}``. What only the daemon can is in
+``daemon_api.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from proxy.daemon import control
+from proxy.daemon.control import ControlledSession
+from proxy.endpoints.routes import Request, Response, Route, json_response
+
+PREFIX = "/kmux/sessions"
+NO_CONTENT = Response(status=204)
+
+
+class SessionTable(Protocol):
+    """The sessions of a process."""
+
+    def all(self) -> Sequence[ControlledSession]:
+        """All of them, by name."""
+
+    def get(self, name: str) -> ControlledSession:
+        """Return one. Raises :class:`NotFound`."""
+
+
+def session_routes(table: SessionTable) -> list[Route]:
+    """Make the routes on which each session answers."""
+
+    async def list_all(request: Request) -> Response:
+        return json_response([session.describe() for session in table.all()])
+
+    def of_one(answer: Callable[[ControlledSession, Request], Awaitable[Response]]) -> Handler:
+        async def handle(request: Request) -> Response:
+            return await answer(table.get(request.places["name"]), request)
+
+        return handle
+
+    return [
+        Route(method="GET", path=PREFIX, answer=list_all),
+        Route(method="GET", path=f"{PREFIX}/{{name}}", answer=of_one(_describe)),
+        Route(method="POST", path=f"{PREFIX}/{{name}}/interrupt", answer=of_one(_interrupt)),
+        Route(method="POST", path=f"{PREFIX}/{{name}}/restart", answer=of_one(_restart)),
+        Route(method="POST", path=f"{PREFIX}/{{name}}/flush", answer=of_one(_flush)),
+        Route(method="GET", path=f"{PREFIX}/{{name}}/clients", answer=of_one(_clients)),
+        Route(method="GET", path=f"{PREFIX}/{{name}}/queue", answer=of_one(_queue)),
+        Route(method="DELETE", path=f"{PREFIX}/{{name}}/queue/{{msg_id}}", answer=of_one(_cancel)),
+    ]
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def _describe(session: ControlledSession, request: Request) -> Response:
+    return json_response(session.describe())
+
+
+async def _interrupt(session: ControlledSession, request: Request) -> Response:
+    session.interrupt()
+    return NO_CONTENT
+
+
+async def _restart(session: ControlledSession, request: Request) -> Response:
+    session.restart()
+    return json_response(session.describe())
+
+
+async def _flush(session: ControlledSession, request: Request) -> Response:
+    return json_response(await control.flush(session))
+
+
+async def _clients(session: ControlledSession, request: Request) -> Response:
+    return json_response(control.clients(session))
+
+
+async def _queue(session: ControlledSession, request: Request) -> Response:
+    return json_response(control.queue(session))
+
+
+async def _cancel(session: ControlledSession, request: Request) -> Response:
+    return json_response(control.cancel(session, request.places["msg_id"]))

@@ -1,0 +1,201 @@
+"""The daemon, for commands, the shim and the provisioner: typed, synchronous, fast to import."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
+from urllib.parse import quote
+
+import msgspec
+
+from proxy.daemon.http_client import DaemonClient
+from proxy.daemon.place import lock_file, socket_path
+from proxy.daemon.vocabulary import (
+    Adoption,
+    Attached,
+    AttachRequest,
+    Cancelled,
+    ClientEntry,
+    DaemonStatus,
+    Flushed,
+    NewSession,
+    QueueEntry,
+    Rename,
+    SessionInfo,
+    ShimNews,
+    ShimRequest,
+)
+from proxy.errors import ConfigError, DaemonGone, DaemonSilent
+from proxy.settings import log_file
+
+START_SECONDS = 15.0
+NEW_SECONDS = 60.0
+"""For a kernel that comes up: JupyterLab gives it as long."""
+STOP_SECONDS = 30.0
+FLUSH_SECONDS = 30.0
+"""Writing down a flood takes its time."""
+_LOOK_SECONDS = 0.01
+
+
+class _Output(msgspec.Struct, frozen=True):
+    file: str
+
+
+class Daemon:
+    """The daemon of this user. Every method raises what the daemon did, and
+    :class:`DaemonGone`."""
+
+    def __init__(self, client: DaemonClient | None = None) -> None:
+        self._client = client or DaemonClient(socket_path())
+
+    # Itself
+
+    def status(self) -> DaemonStatus:
+        return self._client.request("GET", "/kmux/daemon", into=DaemonStatus)
+
+    def stop(self, *, sessions_too: bool = False) -> None:
+        """Have it end, and wait until it has."""
+        pid = self.status().pid
+        target = "/kmux/daemon?all" if sessions_too else "/kmux/daemon"
+        self._client.request("DELETE", target, into=type(None), timeout=STOP_SECONDS)
+        wait_for_end(pid)
+
+    # Sessions
+
+    def sessions(self) -> list[SessionInfo]:
+        return self._client.request("GET", "/kmux/sessions", into=list[SessionInfo])
+
+    def session(self, name: str) -> SessionInfo:
+        return self._client.request("GET", _of(name), into=SessionInfo)
+
+    def new(self, wish: NewSession) -> SessionInfo:
+        return self._client.request(
+            "POST", "/kmux/sessions", wish, into=SessionInfo, timeout=NEW_SECONDS
+        )
+
+    def adopt(self, wish: Adoption) -> SessionInfo:
+        return self._client.request(
+            "POST", "/kmux/adoptions", wish, into=SessionInfo, timeout=NEW_SECONDS
+        )
+
+    def rename(self, name: str, new: str) -> SessionInfo:
+        return self._client.request("PATCH", _of(name), Rename(name=new), into=SessionInfo)
+
+    def stop_session(self, name: str) -> None:
+        self._client.request("DELETE", _of(name), into=type(None), timeout=STOP_SECONDS)
+
+    def interrupt(self, name: str) -> None:
+        self._client.request("POST", f"{_of(name)}/interrupt", into=type(None))
+
+    def restart(self, name: str) -> SessionInfo:
+        return self._client.request("POST", f"{_of(name)}/restart", into=SessionInfo)
+
+    def flush(self, name: str) -> bool:
+        """Have a session write down all that it knows. Returns whether it could."""
+        target = f"{_of(name)}/flush"
+        return self._client.request("POST", target, into=Flushed, timeout=FLUSH_SECONDS).durable
+
+    def attach(self, name: str, wish: AttachRequest) -> Attached:
+        return self._client.request("POST", f"{_of(name)}/endpoints", wish, into=Attached)
+
+    def clients(self, name: str) -> list[ClientEntry]:
+        return self._client.request("GET", f"{_of(name)}/clients", into=list[ClientEntry])
+
+    def queue(self, name: str) -> list[QueueEntry]:
+        return self._client.request("GET", f"{_of(name)}/queue", into=list[QueueEntry])
+
+    def cancel(self, name: str, msg_id: str) -> int:
+        target = f"{_of(name)}/queue/{quote(msg_id, safe='')}"
+        return self._client.request("DELETE", target, into=Cancelled).count
+
+    def output_file(self, name: str) -> str:
+        """Return the file with what a session's kernel writes to stdout and stderr."""
+        return self._client.request("GET", f"{_of(name)}/output", into=_Output).file
+
+    def shim(self, wish: ShimRequest) -> AbstractContextManager[Iterator[ShimNews]]:
+        """Have a session served on a frontend's ports while the context lasts."""
+        return self._client.lines("POST", "/kmux/shims", wish, into=ShimNews, timeout=NEW_SECONDS)
+
+
+def running() -> Daemon:
+    """Return the daemon, which is started if there is none."""
+    daemon = Daemon()
+    try:
+        daemon.status()
+    except DaemonGone:
+        start()
+    return daemon
+
+
+def start(*, takes_over: bool = False) -> DaemonStatus:
+    """Start the daemon, and wait until it answers. It outlives this process and its terminal.
+
+    With ``takes_over`` it takes the place of the one that runs. Raises :class:`ConfigError` where
+    it does not come up.
+    """
+    command = [sys.executable, "-m", "proxy", "daemon", "serve"]
+    if takes_over:
+        command.append("--take-over")
+    with open(os.devnull, "rb") as nothing:
+        process = subprocess.Popen(
+            command,
+            stdin=nothing,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+            env=_environment(),
+        )
+    deadline = time.monotonic() + START_SECONDS
+    daemon = Daemon()
+    while time.monotonic() < deadline:
+        with suppress(DaemonGone, DaemonSilent):
+            status = daemon.status()
+            if status.pid == process.pid or not takes_over:
+                process.returncode = 0  # it is not ours to wait for
+                return status
+        if process.poll() is not None:
+            return _not_started(process)
+        time.sleep(_LOOK_SECONDS)
+    raise ConfigError(f"the daemon did not come up in {START_SECONDS:g} s; see {log_file()}")
+
+
+def _not_started(process: subprocess.Popen[bytes]) -> DaemonStatus:
+    """It ended: perhaps since another one was started at the same time."""
+    assert process.stdout is not None
+    said = process.stdout.read().decode("utf-8", "replace").strip().splitlines()
+    try:
+        return Daemon().status()
+    except DaemonGone:
+        why = said[-1].removeprefix("kmux: ") if said else f"status {process.returncode}"
+        raise ConfigError(f"the daemon did not start: {why}") from None
+
+
+def _environment() -> dict[str, str]:
+    """Return the daemon's environment: ours, but for what is about this command only."""
+    passing = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
+    return {key: value for key, value in os.environ.items() if key not in passing}
+
+
+def wait_for_end(pid: int, seconds: float = STOP_SECONDS) -> None:
+    """Wait until a process has ended. Raises :class:`ConfigError` where it does not."""
+    deadline = time.monotonic() + seconds
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    import select
+
+    try:
+        if not select.select([pidfd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise ConfigError(f"process {pid} does not end; see {lock_file()}")
+    finally:
+        os.close(pidfd)
+
+
+def _of(name: str) -> str:
+    return f"/kmux/sessions/{quote(name, safe='')}"

@@ -1,0 +1,128 @@
+"""What only the daemon can: sessions begun, adopted, ended, ports taken; the daemon's own life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import trio
+
+from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
+from proxy.daemon.live import LiveSession, Parting
+from proxy.daemon.sessions import Sessions
+from proxy.daemon.vocabulary import (
+    Adoption,
+    Attached,
+    AttachRequest,
+    DaemonStatus,
+    NewSession,
+    Rename,
+    ShimNews,
+    ShimRequest,
+)
+from proxy.endpoints.routes import Request, Response, Route, json_response
+
+MAX_NEWS = 16
+
+
+class DaemonApi:
+    """The routes of the daemon's socket."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        status: Callable[[], DaemonStatus],
+        end: Callable[[bool], None],
+    ) -> None:
+        """``end`` ends the daemon; True: its sessions as well."""
+        self._sessions = sessions
+        self._status = status
+        self._end = end
+
+    def routes(self) -> list[Route]:
+        """Return all routes."""
+        one = f"{PREFIX}/{{name}}"
+        return [
+            *session_routes(self._sessions),
+            Route(method="GET", path="/kmux/daemon", answer=self._tell),
+            Route(method="DELETE", path="/kmux/daemon", answer=self._stop),
+            Route(method="POST", path=PREFIX, answer=self._new),
+            Route(method="POST", path="/kmux/adoptions", answer=self._adopt),
+            Route(method="POST", path="/kmux/shims", answer=self._shim),
+            Route(method="DELETE", path=one, answer=self._stop_session),
+            Route(method="PATCH", path=one, answer=self._rename),
+            Route(method="POST", path=f"{one}/endpoints", answer=self._attach),
+            Route(method="GET", path=f"{one}/output", answer=self._output),
+        ]
+
+    async def _tell(self, request: Request) -> Response:
+        return json_response(self._status())
+
+    async def _stop(self, request: Request) -> Response:
+        self._end("all" in request.query)
+        return NO_CONTENT
+
+    async def _new(self, request: Request) -> Response:
+        live = await self._sessions.new(request.read(NewSession))
+        return _made(live)
+
+    async def _adopt(self, request: Request) -> Response:
+        return _made(await self._sessions.adopt(request.read(Adoption)))
+
+    async def _stop_session(self, request: Request) -> Response:
+        await self._sessions.stop(request.places["name"])
+        return NO_CONTENT
+
+    async def _rename(self, request: Request) -> Response:
+        live = await self._sessions.rename(request.places["name"], request.read(Rename).name)
+        return json_response(live.describe())
+
+    async def _attach(self, request: Request) -> Response:
+        live = self._sessions.get(request.places["name"])
+        endpoint = live.attach(request.read(AttachRequest).kind)
+        attached = Attached(name=live.name, kind=endpoint.kind, connection_file=endpoint.file)
+        return json_response(attached, status=201)
+
+    async def _output(self, request: Request) -> Response:
+        """Tell where the kernel's own output is."""
+        live = self._sessions.get(request.places["name"])
+        return json_response({"file": str(live.directory.kernel.output_file)})
+
+    async def _shim(self, request: Request) -> Response:
+        wish = request.read(ShimRequest)
+        live = await self._session_for(wish)
+        send, receive = trio.open_memory_channel[ShimNews](MAX_NEWS)
+
+        def parted(how: Parting) -> None:
+            with suppress(trio.WouldBlock):  # it does not listen
+                send.send_nowait(ShimNews(event=how, name=live.name, status=live.exit_status))
+
+        tag = live.attach_shim(Path(wish.connection_file), wish.owner_pid, parted)
+        self._sessions.remember_shim(wish.connection_file, live)
+        send.send_nowait(ShimNews(event="attached", name=live.name, problem=live.problem))
+
+        async def news() -> AsyncIterator[bytes]:
+            try:
+                async for each in receive:
+                    yield msgspec.json.encode(each) + b"\n"
+            finally:
+                live.detach(tag)
+
+        headers = (("Content-Type", "application/jsonlines"),)
+        return Response(headers=headers, body=news())
+
+    async def _session_for(self, wish: ShimRequest) -> LiveSession:
+        if wish.name is not None:
+            return self._sessions.get(wish.name)
+        known = self._sessions.of_shim(wish.connection_file)
+        if known is not None:
+            return known
+        assert wish.new is not None
+        return await self._sessions.new(wish.new)
+
+
+def _made(live: LiveSession) -> Response:
+    location = ("Location", f"{PREFIX}/{live.name}")
+    return json_response(live.describe(), location, status=201)

@@ -1,0 +1,371 @@
+"""One session of the daemon: its parts in this process, its ports, its traces on the disk.
+
+A session goes on until it is stopped, whoever leaves and whatever becomes of its kernel. When the
+daemon ends its traces stay, and the next daemon makes the same session of them: the same kernel,
+ports and keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import trio
+import zmq
+from jupyter_core.paths import jupyter_runtime_dir
+
+from proxy.daemon.carrier import Carrier
+from proxy.daemon.control import timestamp, visible
+from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
+from proxy.daemon.vocabulary import SessionInfo
+from proxy.endpoints.zmq import ZmqEndpoint
+from proxy.errors import ConfigError, InternalError, KmuxError
+from proxy.hosting import Host, HostedSession, Plan
+from proxy.kernels.eavesdropping import Early
+from proxy.kernels.process import LaunchOptions
+from proxy.logs import log, speak_for
+from proxy.message import ClientId
+from proxy.record.archive import RetentionPolicy
+from proxy.record.opening import rename
+from proxy.session.carrying import Carried
+from proxy.session.lifecycle import Policy, State
+from proxy.wire import connection
+from proxy.wire.connection import ConnectionInfo
+
+SHARED_TAG = b"zmq"
+RETURN_SECONDS = 60.0
+"""How long what is published is kept for those who listened to an earlier daemon. Their libzmq
+connects again within 0.2 s, but one that does not read does not see that it has to."""
+
+Parting = Literal["restart", "goodbye", "ended"]
+"""A shim's frontend wants its kernel again at once, or not any more; or the session is over."""
+Parted = Callable[[Parting], None]
+
+
+class LiveSession:
+    """A session that runs in this daemon. :meth:`run` is its life."""
+
+    def __init__(
+        self,
+        host: Host,
+        state: SessionState,
+        retention: RetentionPolicy,
+        *,
+        goes_on: bool = False,
+        early: zmq.Socket[bytes] | None = None,
+    ) -> None:
+        """``goes_on`` is whether an earlier daemon had it, ``early`` a subscription to its kernel's
+        iopub that was made while that one had it still."""
+        self._early = early
+        self.state = state
+        self.directory = SessionDirectory(state.id)
+        self.ready = trio.Event()
+        """Set when its kernel has answered for the first time, or cannot."""
+        self.ended = trio.Event()
+        self.failure: KmuxError | None = None
+        """Why it could not begin."""
+        self.exit_status: int | None = None
+        self.hosted: HostedSession
+        self._host = host
+        self._retention = retention
+        self._goes_on = goes_on
+        self._endpoints: dict[str, ZmqEndpoint] = {}
+        self._shims: dict[bytes, Parted] = {}
+        self._problems: list[str] = []
+        self._idle_since = time.time()
+        self._task_status: trio.TaskStatus[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.state.name
+
+    # Life
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until it is stopped: then it is forgotten. When cancelled, its traces are left.
+
+        It has started when its ports are bound. Raises nothing: :attr:`failure` says what went
+        wrong.
+        """
+        speak_for(self.name)
+        self._task_status = task_status
+        try:
+            await self._live()
+        except* KmuxError as group:
+            self.failure = _first(group)
+            log().error("session.failed", why=str(self.failure))
+            if not self._goes_on:
+                self.forget()
+        except* Exception as bug:  # of one session: the others go on
+            self.failure = InternalError(f"internal error: {bug.exceptions[0]!r}; see the log")
+            log().error("internal.error", exc_info=bug)
+        self.ready.set()
+        self.ended.set()
+        self._started()
+
+    def _started(self) -> None:
+        if self._task_status is not None:
+            self._task_status.started()
+            self._task_status = None
+
+    async def _live(self) -> None:
+        carried = (self.directory.carried() if self._goes_on else None) or Carried(at=time.time())
+        self.hosted = HostedSession(
+            self._host, self._plan(carried), moved=self._moved, parted=self._client_parted
+        )
+        self._carrier = Carrier(self.hosted.runner.session, self.directory, self._listeners)
+        if self._goes_on:
+            self.hosted.resume(carried)
+            self._bind_again(carried)
+        else:
+            self.attach("shared")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._carrier.run)
+            nursery.start_soon(self._forget_missed)
+            log().info("session.started", kernel=self.state.kernel_name)
+            self._started()
+            try:
+                self.exit_status = await self.hosted.run()
+            except BaseException:
+                self._close_shims()
+                raise
+            nursery.cancel_scope.cancel()
+        self.forget()
+
+    async def _forget_missed(self) -> None:
+        """Whoever listened before has had the time to come back."""
+        await trio.sleep(RETURN_SECONDS)
+        for endpoint in self._endpoints.values():
+            endpoint.forget_missed()
+
+    def _plan(self, carried: Carried) -> Plan:
+        state = self.state
+        policy = Policy(
+            restart=state.restart,
+            prompts=state.prompts,
+            away_seconds=state.away_hours * 3600,
+            owner_ends=False,
+        )
+        launch = None
+        if state.found is not None:
+            policy = msgspec.structs.replace(
+                policy, on_death="end", owns_kernel=False, restart="refuse"
+            )
+        else:
+            launch = LaunchOptions(
+                kernel_name=state.kernel_name,
+                connection_file=self.directory.kernel.connection_file,
+                key=state.key,
+                signature_scheme=state.signature_scheme,
+                cwd=state.cwd,
+                env=state.env,
+                arguments=state.arguments,
+                encrypt=state.encrypt_kernel,
+                kept_in=self.directory.kernel,
+                identity=state.identity,
+            )
+        return Plan(
+            name=state.name,
+            kernel_name=state.kernel_name,
+            launch=launch,
+            found=state.found,
+            goes_on=self._goes_on,
+            identity=state.identity,
+            early=Early(self._early, carried.last_published) if self._early is not None else None,
+            policy=policy,
+            records=state.record,
+            retention=self._retention,
+        )
+
+    def stop(self) -> None:
+        """End it: the kernel is asked, then made to end; one that was found is let go of."""
+        self.hosted.runner.end()
+
+    def leave(self) -> None:
+        """Write down what is on its way, at once. It is to be cancelled then, before anything else
+        happens; the next daemon goes on."""
+        self._carrier.write_now()
+
+    def forget(self) -> None:
+        """It is over: nothing is left of it but its record."""
+        for endpoint in self.state.endpoints:
+            if endpoint.kind != "shim":
+                Path(endpoint.file).unlink(missing_ok=True)
+        self.directory.remove()
+        self._close_shims()
+
+    async def rename(self, name: str) -> None:
+        """Call it, and its record, otherwise. Its connection files stay where they are.
+
+        Raises :class:`StoreError`, and is then called as before.
+        """
+        if self.hosted.recorder is not None:
+            await rename(self.hosted.recorder, name)
+        self.state = msgspec.structs.replace(self.state, name=name)
+        self.hosted.name = name
+        self.directory.write(self.state)
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel."""
+        self.hosted.runner.interrupt()
+
+    def restart(self) -> None:
+        """Restart the kernel, also one that is dead. Raises :class:`ConfigError`, not ours."""
+        if self.state.found is not None:
+            raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
+        self.hosted.runner.restart()
+
+    # Ports
+
+    def attach(self, kind: Kind) -> EndpointState:
+        """Return a set of ports of this kind: the one that there is, or (exclusive) another one.
+
+        Raises :class:`ConfigError` and :class:`StoreError` where that cannot be.
+        """
+        same = [each for each in self.state.endpoints if each.kind == kind]
+        if same and kind != "exclusive":
+            return same[0]
+        what = {"shared": "", "exclusive": f"-{len(same) + 1}"}.get(kind, f"-{kind}")
+        name = f"kernel-kmux-{self.name}{what.replace('_', '-')}.json"
+        file = Path(jupyter_runtime_dir()) / name
+        tag = SHARED_TAG if kind == "shared" else secrets.token_hex(4).encode()
+        info = self._bind(self._fresh_info(), tag, kind).info
+        connection.write(file, info)
+        return self._add(EndpointState(tag=tag.decode(), kind=kind, file=str(file), info=info))
+
+    def attach_shim(self, file: Path, owner_pid: int, parted: Parted) -> bytes:
+        """Serve on a frontend's ports. Returns the tag with which to take them away again.
+
+        Raises :class:`ConfigError` where one of them is taken, or its file is no good.
+        """
+        info = connection.read(file)
+        tag = b"shim-" + hashlib.sha256(str(file).encode()).hexdigest()[:12].encode()
+        if tag in self._shims:
+            self.detach(tag)  # the frontend has started it again
+        self._bind(info, tag, "shim", owner_pid)
+        self._shims[tag] = parted
+        return tag
+
+    def detach(self, tag: bytes) -> None:
+        """Serve a set of ports no more."""
+        self._shims.pop(tag, None)
+        self._endpoints.pop(tag.decode(), None)
+        self.hosted.runner.detach(tag)
+
+    def _fresh_info(self) -> ConnectionInfo:
+        """Make the connection information of a set of ports, all free to choose."""
+        state = self.state
+        return ConnectionInfo(
+            key=state.key,
+            signature_scheme=state.signature_scheme,
+            extra={"kernel_name": state.kernel_name},
+        )
+
+    def _bind(
+        self, info: ConnectionInfo, tag: bytes, kind: Kind, owner_pid: int | None = None
+    ) -> ZmqEndpoint:
+        endpoint = self.hosted.attach(
+            info,
+            tag,
+            owner_pid=owner_pid,
+            replays=kind == "replay",
+            read_only=kind == "read_only",
+        )
+        self._endpoints[tag.decode()] = endpoint
+        return endpoint
+
+    def _bind_again(self, carried: Carried) -> None:
+        """Bind the ports that it had. Those that somebody else has by now are its problem."""
+        for each in self.state.endpoints:
+            try:
+                endpoint = self._bind(each.info, each.tag.encode(), each.kind)
+                endpoint.await_return_of(carried.listeners.get(each.tag, 0))
+                connection.write(Path(each.file), each.info)
+            except ConfigError as error:
+                log().error("session.port_lost", why=str(error))
+                self._problems.append(str(error))
+
+    def _listeners(self) -> dict[str, int]:
+        return {tag: len(endpoint.subscribers) for tag, endpoint in self._endpoints.items()}
+
+    def _add(self, endpoint: EndpointState) -> EndpointState:
+        endpoints = [*self.state.endpoints, endpoint]
+        self.state = msgspec.structs.replace(self.state, endpoints=endpoints)
+        self.directory.write(self.state)
+        return endpoint
+
+    def _client_parted(self, client: ClientId, restart: bool) -> None:
+        parted = self._shims.get(client[0])
+        if parted is not None:
+            parted("restart" if restart else "goodbye")
+
+    def _close_shims(self) -> None:
+        for parted in tuple(self._shims.values()):
+            parted("ended")
+        self._shims.clear()
+
+    # What is known of it
+
+    def describe(self) -> SessionInfo:
+        """Say what ``kmux ps`` shows."""
+        state, runner = self.state, self.hosted.runner
+        recorder, server = self.hosted.recorder, self.hosted.record_server
+        return SessionInfo(
+            name=state.name,
+            kernel=state.kernel_name,
+            language=state.language,
+            status=runner.session.execution_state,
+            clients=len(visible(runner)),
+            pid=runner.kernel.pid,
+            connection_file=state.endpoints[0].file if state.endpoints else "",
+            notebook=state.notebook,
+            env_source=state.env_source,
+            created=timestamp(state.created),
+            problem=self.problem,
+            daemon=True,
+            document=recorder.url if recorder is not None else None,
+            record_url=server.sync_url if server is not None else None,
+        )
+
+    @property
+    def problem(self) -> str:
+        """What a person should know, in one line."""
+        lifecycle = self.hosted.runner.session.machines.lifecycle
+        dead = [lifecycle.cause] if lifecycle.state is State.DEAD else []
+        return "; ".join([*dead, *self._problems, *filter(None, [self.hosted.not_recorded])])
+
+    def kind_of(self, client: ClientId) -> str:
+        """Return the kind of endpoint that a client is at."""
+        kinds = {each.tag.encode(): each.kind for each in self.state.endpoints}
+        return kinds.get(client[0], "shim")
+
+    def is_overdue(self, now: float) -> str | None:
+        """Say why the session is to end, where its time is over."""
+        state = self.state
+        if state.max_age_hours and now - state.created > state.max_age_hours * 3600:
+            return f"it is older than {state.max_age_hours:g} hours"
+        if visible(self.hosted.runner) or self.hosted.runner.session.execution_state == "busy":
+            self._idle_since = now
+        if state.idle_timeout_hours and now - self._idle_since > state.idle_timeout_hours * 3600:
+            return f"nobody has used it for {state.idle_timeout_hours:g} hours"
+        return None
+
+    def _moved(self) -> None:
+        self._carrier.wake()
+        if not self.ready.is_set():
+            lifecycle = self.hosted.runner.session.machines.lifecycle
+            if lifecycle.was_ready or lifecycle.state is State.DEAD:
+                self.ready.set()
+
+
+def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, KmuxError)
+    return error

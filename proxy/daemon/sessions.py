@@ -1,0 +1,257 @@
+"""The daemon's sessions, by name: begun, found again, adopted, renamed, ended."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+import zmq
+
+from proxy.daemon import state as states
+from proxy.daemon.live import LiveSession
+from proxy.daemon.registry import check_name, names_like, socket_path
+from proxy.daemon.state import SessionDirectory, SessionState
+from proxy.daemon.vocabulary import Adoption, NewSession
+from proxy.endpoints.unix_socket import is_served
+from proxy.errors import Conflict, NotFound, StoreError
+from proxy.hosting import Host
+from proxy.kernels import specs
+from proxy.logs import log
+from proxy.record.archive import RetentionPolicy
+from proxy.settings import Settings
+from proxy.wire import connection
+
+START_SECONDS = 30.0
+"""How long somebody who asked for a session waits for its kernel; it goes on coming up."""
+WATCH_SECONDS = 30.0
+MAX_SHIMS = 1000
+"""Frontends' connection files that are remembered."""
+
+T = TypeVar("T")
+Early = dict[str, zmq.Socket[bytes]]
+
+
+class Sessions:
+    """All sessions of this daemon. :meth:`run` is their life."""
+
+    def __init__(self, host: Host, settings: Settings, early: Early | None = None) -> None:
+        """``early`` are subscriptions to the iopub of kernels that another daemon still has, by the
+        ids of their sessions."""
+        self._early = early or {}
+        self._host = host
+        self._settings = settings
+        self._by_name: dict[str, LiveSession] = {}
+        self._beginning: set[str] = set()
+        """Names of sessions that come up: taken, and not there yet."""
+        self._shims: dict[str, LiveSession] = {}
+        self._nursery: trio.Nursery | None = None
+        self.broken: dict[Path, str] = {}
+        """Directories of sessions that cannot be gone on with, and why."""
+
+    def all(self) -> list[LiveSession]:
+        """All sessions, by name."""
+        return sorted(self._by_name.values(), key=lambda live: live.name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Go on with the sessions of the last daemon, and have them live until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            for directory in states.known():
+                await self._go_on_with(directory)
+            while self._early:  # of sessions that cannot be gone on with
+                self._early.popitem()[1].close()
+            task_status.started()
+            while True:
+                await trio.sleep(WATCH_SECONDS)
+                self._watch()
+
+    async def _go_on_with(self, directory: SessionDirectory) -> None:
+        try:
+            state = directory.read()
+            if state.name in self._by_name:
+                raise StoreError(f"there is another session {state.name!r}")
+        except StoreError as error:
+            log().error("session.unreadable", why=str(error), directory=str(directory.path))
+            self.broken[directory.path] = str(error)
+            return
+        await self._begin(state, goes_on=True)
+
+    def get(self, name: str) -> LiveSession:
+        """Return a session. Raises :class:`NotFound`."""
+        live = self._by_name.get(name)
+        if live is None:
+            raise NotFound(f"no session {name!r} runs; kmux ps lists those that do")
+        return live
+
+    async def new(self, wish: NewSession) -> LiveSession:
+        """Begin a session, or find the one of this notebook.
+
+        Returns when its kernel has answered. Raises :class:`ConfigError` (:class:`Conflict` for a
+        name that is taken) and :class:`KernelGone` where it cannot be.
+        """
+        notebook = wish.notebook
+        if wish.find and notebook is not None:
+            for live in self._by_name.values():
+                if live.state.notebook == notebook and live.state.kernel_name == wish.kernel:
+                    return live
+        spec = await trio.to_thread.run_sync(specs.find, wish.kernel)
+        name = self._name_for(wish.name, Path(notebook).stem if notebook else wish.kernel)
+        settings = self._settings
+        state = SessionState(
+            id=secrets.token_hex(6),
+            name=name,
+            kernel_name=wish.kernel,
+            language=spec.language,
+            notebook=notebook,
+            cwd=wish.cwd,
+            env=wish.env,
+            arguments=wish.arguments,
+            created=time.time(),
+            key=connection.new_key(),
+            identity=secrets.token_hex(8),
+            restart=_or(wish.restart, settings.restart),
+            prompts=_or(wish.prompts, settings.prompts),
+            away_hours=_or(wish.away_hours, settings.away_hours),
+            idle_timeout_hours=_or(wish.idle_timeout_hours, settings.idle_timeout_hours),
+            max_age_hours=_or(wish.max_age_hours, settings.max_age_hours),
+            record=_or(wish.record, settings.record),
+            encrypt_kernel=wish.encrypt_kernel,
+        )
+        return await self._begin_and_wait(state)
+
+    async def adopt(self, wish: Adoption) -> LiveSession:
+        """Share a kernel that runs. Raises as :meth:`new`."""
+        file = Path(wish.connection_file)
+        found = await trio.to_thread.run_sync(connection.read, file)
+        kernel_name = str(found.extra.get("kernel_name") or "kernel")
+        name = self._name_for(wish.name, file.stem.removeprefix("kernel-"))
+        state = SessionState(
+            id=secrets.token_hex(6),
+            name=name,
+            kernel_name=kernel_name,
+            created=time.time(),
+            key=found.key,
+            signature_scheme=found.signature_scheme,
+            identity=secrets.token_hex(8),
+            found=found,
+            prompts=self._settings.prompts,
+            away_hours=self._settings.away_hours,
+            record=self._settings.record,
+        )
+        return await self._begin_and_wait(state)
+
+    async def stop(self, name: str) -> int | None:
+        """End a session and its kernel. Returns the exit status. Raises :class:`NotFound`."""
+        live = self.get(name)
+        live.stop()
+        await live.ended.wait()
+        return live.exit_status
+
+    async def stop_all(self) -> None:
+        """End all sessions and their kernels."""
+        async with trio.open_nursery() as nursery:
+            for name in tuple(self._by_name):
+                nursery.start_soon(self.stop, name)
+
+    def leave(self) -> None:
+        """Write down what is on its way, for the next daemon: this one is to be cancelled now."""
+        self._host.moving.cancel()
+        self._host.sockets.settle()
+        for live in self._by_name.values():
+            live.leave()
+
+    async def rename(self, name: str, new: str) -> LiveSession:
+        """Call a session, and its record, otherwise. Raises as :meth:`new`, :class:`StoreError`."""
+        live = self.get(name)
+        self.check_name(new)
+        self._beginning.add(new)
+        try:
+            await live.rename(new)
+        finally:
+            self._beginning.discard(new)
+        del self._by_name[name]
+        self._by_name[new] = live
+        return live
+
+    def of_shim(self, connection_file: str) -> LiveSession | None:
+        """Return the session that was served on a frontend's connection file before, if it runs."""
+        live = self._shims.get(connection_file)
+        return None if live is None or live.ended.is_set() else live
+
+    def remember_shim(self, connection_file: str, live: LiveSession) -> None:
+        """A frontend that starts its kernel again has the same file."""
+        self._shims.pop(connection_file, None)
+        self._shims[connection_file] = live
+        if len(self._shims) > MAX_SHIMS:
+            del self._shims[next(iter(self._shims))]
+
+    def check_name(self, name: str) -> None:
+        """Raise :class:`ConfigError` where this cannot be a name, :class:`Conflict` if it is."""
+        check_name(name)
+        if self._is_taken(name):
+            raise Conflict(f"a session {name!r} runs already; choose another name, or see kmux ps")
+
+    def _is_taken(self, name: str) -> bool:
+        here = name in self._by_name or name in self._beginning
+        return here or is_served(socket_path(name))
+
+    def _name_for(self, name: str | None, like: str) -> str:
+        """Return a name that is free: this one, or one that is like another."""
+        if name is not None:
+            self.check_name(name)
+            return name
+        free = next((each for each in names_like(like) if not self._is_taken(each)), None)
+        if free is None:
+            raise Conflict(f"a thousand sessions are called {like!r}; choose another name")
+        return free
+
+    async def _begin_and_wait(self, state: SessionState) -> LiveSession:
+        live = await self._begin(state)
+        with trio.move_on_after(START_SECONDS):
+            await live.ready.wait()
+        if live.failure is not None:
+            raise live.failure
+        return live
+
+    async def _begin(self, state: SessionState, *, goes_on: bool = False) -> LiveSession:
+        assert self._nursery is not None
+        settings = self._settings
+        retention = RetentionPolicy(
+            executions=settings.keep_executions or None,
+            bytes=settings.keep_bytes or None,
+            seconds=settings.keep_days * 86400 or None,
+        )
+        early = self._early.pop(state.id, None)
+        live = LiveSession(self._host, state, retention, goes_on=goes_on, early=early)
+        self._beginning.add(state.name)
+        try:
+            await self._nursery.start(self._live, live)
+        finally:
+            self._beginning.discard(state.name)
+        if not live.ended.is_set():
+            self._by_name[live.name] = live
+        return live
+
+    async def _live(self, live: LiveSession, task_status: trio.TaskStatus[None]) -> None:
+        await live.run(task_status=task_status)
+        if self._by_name.get(live.name) is live:
+            del self._by_name[live.name]
+
+    def _watch(self) -> None:
+        """End the sessions whose time is over."""
+        now = time.time()
+        for live in tuple(self._by_name.values()):
+            live.directory.kernel.bound_output()
+            why = live.is_overdue(now)
+            if why is not None:
+                log().info("session.overdue", session=live.name, why=why)
+                live.stop()
+
+
+def _or(wish: T | None, default: T) -> T:
+    return default if wish is None else wish

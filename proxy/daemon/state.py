@@ -1,0 +1,155 @@
+"""What the daemon remembers of its sessions on the disk, so that the next one goes on with them.
+
+Each session has a directory, ``sessions/ID`` in the data directory, for this user alone. It keeps
+its place when the session is renamed, since the kernel's keeper writes there:
+
+``session.json``
+    :class:`SessionState`
+``carried.msgpack``
+    what is on its way (``session/carrying.py``), written whenever that changes
+``connection.json``, ``launch.json``, …
+    the kernel's traces (``kernels/keeping.py``)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from proxy.errors import StoreError
+from proxy.kernels.keeping import KernelDirectory
+from proxy.session import carrying
+from proxy.session.carrying import Carried
+from proxy.settings import data_dir
+from proxy.wire.connection import ConnectionInfo
+
+VERSION = 1
+_STATE = "session.json"
+_CARRIED = "carried.msgpack"
+
+Kind = Literal["shared", "exclusive", "replay", "read_only", "shim"]
+"""What an endpoint is: the session's own; one that somebody asked for, alone; one whose new
+subscribers are sent what they missed; one that may look and not touch; a kernelspec's."""
+
+
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """A set of ports: the same ones, with the same key, for as long as the session lives."""
+
+    tag: str
+    """The first frame of its clients' ids."""
+    kind: Kind
+    file: str
+    """Its connection file. That of a shim is the frontend's, and not ours to remove."""
+    info: ConnectionInfo
+
+
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that it takes to go on with a session."""
+
+    version: int = VERSION
+    id: str
+    name: str
+    kernel_name: str
+    language: str = ""
+    notebook: str | None = None
+    env_source: str = ""
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    """The kernel's environment: that of the command that asked for it."""
+    arguments: tuple[str, ...] = ()
+    created: float = 0.0
+    key: str
+    """For its kernel and all its ports: then no message need be signed again."""
+    signature_scheme: str = "hmac-sha256"
+    identity: str
+    """kmux's routing identity at the kernel."""
+    found: ConnectionInfo | None = None
+    """Where a kernel listens that somebody else started (``kmux adopt``)."""
+    restart: Literal["allow", "owner", "refuse"] = "allow"
+    prompts: Literal["wait", "anyone"] = "wait"
+    away_hours: float = 24.0
+    idle_timeout_hours: float = 0.0
+    max_age_hours: float = 0.0
+    record: bool = True
+    encrypt_kernel: bool = False
+    endpoints: list[EndpointState] = []
+
+
+class SessionDirectory:
+    """One session's directory."""
+
+    def __init__(self, ident: str) -> None:
+        self.path = sessions_directory() / ident
+
+    @property
+    def kernel(self) -> KernelDirectory:
+        """Where its kernel's traces are."""
+        return KernelDirectory(self.path)
+
+    def write(self, state: SessionState) -> None:
+        """Keep the state, whole or not at all. Raises :class:`StoreError`."""
+        self._replace(_STATE, msgspec.json.format(msgspec.json.encode(state)))
+
+    def read(self) -> SessionState:
+        """Return the state. Raises :class:`StoreError` where it cannot be used."""
+        path = self.path / _STATE
+        try:
+            state = msgspec.json.decode(path.read_bytes(), type=SessionState)
+        except OSError as error:
+            raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise StoreError(
+                f"{path} is damaged ({error}); kmux doctor --fix sets it aside"
+            ) from None
+        if state.version > VERSION:
+            raise StoreError(f"{path} was written by a later version of kmux; upgrade this one")
+        return state
+
+    def keep_carried(self, raw: bytes) -> None:
+        """Keep what is on its way. Raises :class:`StoreError`."""
+        self._replace(_CARRIED, raw)
+
+    def carried(self) -> Carried | None:
+        """Return what was on its way, where that can be read. It is for one use."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return carrying.decode((self.path / _CARRIED).read_bytes())
+        return None
+
+    def remove(self) -> None:
+        """Forget the session."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _replace(self, name: str, raw: bytes) -> None:
+        """Write a file anew. It is not synced: it matters while this machine runs."""
+        temporary = self.path / f".{name}.new"
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(raw)
+            temporary.replace(self.path / name)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise StoreError(
+                f"cannot write {self.path / name}: {error.strerror}; make room there, or set "
+                "KMUX_DATA_DIR to another directory"
+            ) from None
+
+
+def sessions_directory() -> Path:
+    """Return where the sessions' directories are. Raises as :func:`data_dir`."""
+    path = data_dir() / "sessions"
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def known() -> list[SessionDirectory]:
+    """Return all directories of sessions, those too whose state cannot be read."""
+    idents = sorted(path.name for path in sessions_directory().iterdir() if path.is_dir())
+    return [SessionDirectory(ident) for ident in idents if not ident.startswith(".")]

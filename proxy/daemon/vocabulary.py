@@ -1,0 +1,163 @@
+"""What the control API is asked, and what it answers: the JSON on both sides of the Unix socket.
+
+The field names of what a command shows are the keys of its ``--json``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Restart = Literal["allow", "owner", "refuse"]
+Prompts = Literal["wait", "anyone"]
+
+
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``kmux daemon status``."""
+
+    pid: int
+    version: str
+    socket: str
+    started: str
+    """ISO 8601, UTC."""
+    sessions: int = 0
+    log_file: str = ""
+
+
+class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``kmux ps``, and more."""
+
+    name: str
+    kernel: str
+    language: str
+    status: str
+    """starting, idle, busy, restarting or dead."""
+    clients: int
+    pid: int | None
+    connection_file: str
+    notebook: str | None = None
+    env_source: str = ""
+    created: str = ""
+    """ISO 8601, UTC."""
+    problem: str = ""
+    """Why its kernel is dead, or what else a person should know, in one line."""
+    daemon: bool = False
+    """Whether the daemon has it; else ``kmux run``."""
+    document: str | None = None
+    """The automerge-repo URL of the record's root document, where it is recorded."""
+    record_url: str | None = None
+    """Where that is found: a WebSocket URL, with the token."""
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """Have a kernel, in a session of its own."""
+
+    kernel: str
+    name: str | None = None
+    """None: one that is made of the notebook's or the kernel's."""
+    notebook: str | None = None
+    """The absolute path of the notebook that it is for."""
+    find: bool = False
+    """Whether a session that this notebook has already will do."""
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    arguments: tuple[str, ...] = ()
+    """Appended to the kernelspec's command line."""
+    restart: Restart | None = None
+    """None, here and below: as the settings say."""
+    prompts: Prompts | None = None
+    away_hours: float | None = None
+    idle_timeout_hours: float | None = None
+    max_age_hours: float | None = None
+    record: bool | None = None
+    encrypt_kernel: bool = False
+
+
+class Adoption(msgspec.Struct, frozen=True, kw_only=True):
+    """Share a kernel that somebody else started."""
+
+    connection_file: str
+    name: str | None = None
+
+
+class Rename(msgspec.Struct, frozen=True, kw_only=True):
+    """Call a session otherwise."""
+
+    name: str
+
+
+class AttachRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Have a set of ports. Without any wish: the session's own."""
+
+    kind: Literal["shared", "exclusive", "replay", "read_only"] = "shared"
+
+
+class Attached(msgspec.Struct, frozen=True, kw_only=True):
+    """A set of ports: ``kmux attach``."""
+
+    name: str
+    kind: str
+    connection_file: str
+
+
+class ShimRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Serve a session on the ports that a frontend has chosen, as a kernelspec's kernel would.
+
+    The answer is a stream of :class:`ShimNews`. Hanging up takes the ports away, and leaves the
+    session.
+    """
+
+    connection_file: str
+    """The frontend's, with the ports and the key."""
+    owner_pid: int
+    """The frontend's process."""
+    name: str | None = None
+    """An existing session; None: the one of this notebook, or a new one."""
+    new: NewSession | None = None
+
+
+class ShimNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a shim."""
+
+    event: Literal["attached", "restart", "goodbye", "ended"]
+    """Served now; the frontend wants its kernel again at once, or not any more; the session is
+    over."""
+    name: str
+    status: int | None = None
+    """The kernel's exit status, where it has ended."""
+    problem: str = ""
+
+
+class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``kmux queue``: a cell that runs or waits."""
+
+    state: str
+    client: str
+    msg_id: str
+    subshell_id: str | None
+    code: str
+
+
+class ClientEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``kmux clients``."""
+
+    name: str
+    kind: str
+    """The kind of its endpoint."""
+    since: str
+    """ISO 8601, UTC."""
+    waiting: int
+    """Its cells that wait."""
+
+
+class Flushed(msgspec.Struct, frozen=True):
+    """Whether all that a session knows is on the disk now."""
+
+    durable: bool
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """How many cells will not run for the asking."""
+
+    count: int
