@@ -1,7 +1,8 @@
 """Notebooks of kmux's own, which have every kind of output.
 
-One kernel can run them all, one behind the other. Cells are parted by ``# %%``. What a child prints
-is waited for: it comes when ipykernel has read it from a pipe.
+One kernel can run them all, one behind the other. Cells are parted by ``# %%``. What is chance with
+any kernel is not asked for: the order of stdout and stderr without a flush; and what a child prints
+is waited for, since it comes when ipykernel has read it from a pipe.
 """
 
 from __future__ import annotations
@@ -369,13 +370,14 @@ ipywidgets.FileUpload()
 """
 
 TQDM = """
+import sys
 from tqdm import tqdm
 for n in tqdm(range(5), ncols=60, mininterval=0, bar_format='{l_bar}{bar}| {n_fmt}'): pass
 # %%
 bar = tqdm(total=3, ncols=40, mininterval=0, bar_format='{desc}{bar}{n_fmt}', desc='by hand')
 for _ in range(3):
     bar.update()
-    tqdm.write('a line between')
+    tqdm.write('a line between', file=sys.stderr)
 bar.close()
 """
 

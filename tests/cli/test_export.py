@@ -12,7 +12,13 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
+from proxy.cli.export import command
+from proxy.daemon import recorded
+from proxy.errors import ConfigError
+from proxy.record.loading import WholeRecord
 from tests.frontends.kmux_process import Client, Workplace, until
+from tests.record.recorded import Recorded
+from tests.record.test_export import ran
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -140,6 +146,31 @@ def test_into_and_out_leaves_the_notebook_alone(workplace: Workplace) -> None:
         }
         refused = workplace.kmux("export", "shared", "--into", str(path), "-o", str(out))
         assert "is there already" in refused.stderr
+
+
+def test_a_notebook_that_is_saved_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.ipynb"
+    nbformat.write(notebook(("one", "1 + 1")), path)
+    whole = Recorded(*ran("1 + 1", "a", at=1.0, cell_id="one")).whole
+
+    def saved_while_it_is_read(name: str) -> WholeRecord:
+        path.write_text(path.read_text().replace("a title", "another title"))
+        return whole
+
+    monkeypatch.setattr(recorded, "present", saved_while_it_is_read)
+    with pytest.raises(ConfigError, match="changed meanwhile and is left as it is"):
+        command.main(["shared", "--into", str(path)], standalone_mode=False)
+    assert json.loads(path.read_text())["cells"][1]["outputs"] == []
+    monkeypatch.setattr(recorded, "present", lambda name: whole)
+    command.main(["shared", "--into", str(path)], standalone_mode=False)
+    cells = json.loads(path.read_text())["cells"]
+    assert cells[0]["source"][0] == "# another title\n"
+    assert cells[1]["outputs"][0]["text"] == ["1 + 1\n"]
+    before = path.stat().st_mtime_ns
+    command.main(["shared", "--into", str(path)], standalone_mode=False)
+    assert path.stat().st_mtime_ns == before, "what is there already is not written again"
 
 
 @pytest.mark.parametrize(
