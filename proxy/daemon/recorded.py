@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.daemon import registry
-from proxy.errors import ConfigError, DaemonSilent, NotFound
+from proxy.errors import ConfigError, DaemonGone, DaemonSilent, NotFound
 from proxy.record.loading import WholeRecord, load
 from proxy.record.opening import BEFORE, record_directory
 
@@ -38,7 +38,7 @@ def present(name: str) -> WholeRecord:
     """
     directory = directory_of(name)
     durable = True
-    with contextlib.suppress(NotFound):
+    with contextlib.suppress(NotFound, DaemonGone):  # or it is over by now
         holder = registry.holder(name)
         if holder.session(name).document is None:
             raise ConfigError(f"{name} is not recorded: it was started so, or its disk is full")
