@@ -12,7 +12,7 @@ import zmq
 from hypothesis import HealthCheck, settings
 
 from proxy.sockets import SocketSet
-from tests.frontends.kmux_process import Workplace
+from tests.frontends.kmux_process import Daemon, Workplace
 from tests.running import open_context, run_sockets
 
 # "fast" is the same on every run and machine; "deep" looks further and elsewhere each time:
@@ -64,3 +64,10 @@ def workplace(tmp_path: Path) -> Iterator[Workplace]:
     # A Unix socket's path has about 100 bytes: pytest's own directories are too long.
     with tempfile.TemporaryDirectory(prefix="kmux-") as runtime:
         yield Workplace(tmp_path, Path(runtime))
+
+
+@pytest.fixture
+def daemon(workplace: Workplace) -> Iterator[Daemon]:
+    """The daemon of the workplace; it and all its kernels end with the test."""
+    with workplace.daemon() as daemon:
+        yield daemon

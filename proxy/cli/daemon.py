@@ -61,9 +61,7 @@ def start() -> None:
 @click.option("--all", "sessions_too", is_flag=True, help="End all kernels as well.")
 def stop(sessions_too: bool) -> None:
     """End the daemon. Its kernels go on, and the next daemon finds them."""
-    try:
-        client.Daemon().stop(sessions_too=sessions_too)
-    except DaemonGone:
+    if not client.stop(sessions_too=sessions_too):
         click.echo("no daemon runs")
 
 

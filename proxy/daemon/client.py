@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from proxy.daemon.http_client import DaemonClient
-from proxy.daemon.place import lock_file, socket_path
+from proxy.daemon.place import has_sessions, is_locked, lock_file, socket_path
 from proxy.daemon.vocabulary import (
     Adoption,
     Attached,
@@ -158,21 +158,36 @@ def start(*, takes_over: bool = False) -> DaemonStatus:
             if status.pid == process.pid or not takes_over:
                 process.returncode = 0  # it is not ours to wait for
                 return status
-        if process.poll() is not None:
-            return _not_started(process)
+        if process.poll() is not None and not _is_beaten(process):
+            break
         time.sleep(_LOOK_SECONDS)
-    raise ConfigError(f"the daemon did not come up in {START_SECONDS:g} s; see {log_file()}")
+    why = _last_words(process) or f"it did not come up in {START_SECONDS:g} s; see {log_file()}"
+    raise ConfigError(f"the daemon did not start: {why}")
 
 
-def _not_started(process: subprocess.Popen[bytes]) -> DaemonStatus:
-    """It ended: perhaps since another one was started at the same time."""
+def _is_beaten(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it ended since another one, started at the same time, has the lock."""
+    return process.returncode == ConfigError.exit_code and is_locked()
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
+    if process.poll() is None:
+        return ""
     assert process.stdout is not None
     said = process.stdout.read().decode("utf-8", "replace").strip().splitlines()
+    return said[-1].removeprefix("kmux: ") if said else f"it exited with {process.returncode}"
+
+
+def stop(*, sessions_too: bool = False) -> bool:
+    """Have the daemon end. Returns whether there was one, or kernels that one has left."""
     try:
-        return Daemon().status()
+        Daemon().stop(sessions_too=sessions_too)
     except DaemonGone:
-        why = said[-1].removeprefix("kmux: ") if said else f"status {process.returncode}"
-        raise ConfigError(f"the daemon did not start: {why}") from None
+        if not (sessions_too and has_sessions()):
+            return False
+        start()
+        Daemon().stop(sessions_too=True)
+    return True
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A real ``kmux run`` for tests, with real frontends on it; nothing of it outlives the test."""
+"""A real ``kmux run`` or daemon for tests, with real frontends; nothing of it outlives them."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class Workplace:
             "KMUX_RUNTIME_DIR": str(runtime),
             "KMUX_DATA_DIR": str(root / "data"),
             "KMUX_LOG_LEVEL": "info",
+            "KMUX_DAEMON_EXECUTION": "false",
             # ipykernel's debugger warns on stderr, in whoever's cell runs by then.
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
@@ -133,15 +134,106 @@ class Workplace:
                 child.kill()
             assert not alive, f"outlived kmux: {alive}"
 
+    @contextmanager
+    def daemon(self) -> Iterator[Daemon]:
+        """Have the daemon, which the first command starts, until the block is left."""
+        daemon = Daemon(self)
+        try:
+            yield daemon
+        finally:
+            try:
+                daemon.stop_clients()
+                stopped = self.kmux("daemon", "stop", "--all")
+            finally:
+                left = self.end_processes()
+        assert stopped.returncode == 0, stopped.stderr
+        assert not left, f"outlived the daemon: {left}"
 
-class Kmux:
+    def processes(self) -> list[psutil.Process]:
+        """All processes that have this home: the daemon, kernels and their keepers, frontends."""
+
+        def is_here(process: psutil.Process) -> bool:
+            try:
+                return process.environ().get("HOME") == str(self.root)
+            except psutil.Error:  # it has just ended
+                return False
+
+        return [process for process in psutil.process_iter() if is_here(process)]
+
+    def end_processes(self) -> list[psutil.Process]:
+        """End whatever runs here. Returns those that did not end of themselves."""
+        _, left = psutil.wait_procs(self.processes(), timeout=5)
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=5)
+        return left
+
+
+class Frontends:
+    """Real frontends, which are stopped together."""
+
+    def __init__(self) -> None:
+        self._clients: list[BlockingKernelClient] = []
+
+    def attach(
+        self, file: Path | str, *, ready: bool = True, identity: str | None = None
+    ) -> Client:
+        """Attach a jupyter_client."""
+        client = Client(connection_file=str(file))
+        client.load_connection_file()
+        if identity:
+            client.session.session = identity
+        client.start_channels()
+        self._clients.append(client)
+        if ready:
+            client.attach()
+        return client
+
+    def stop_clients(self) -> None:
+        for client in self._clients:
+            client.stop_channels()
+        self._clients.clear()
+
+
+class Daemon(Frontends):
+    """The daemon of a workplace, as commands have it."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        super().__init__()
+        self.workplace = workplace
+
+    def kmux(self, *arguments: str, **environment: str) -> str:
+        """Run a command that must succeed. Returns what it prints."""
+        result = self.workplace.kmux(*arguments, **environment)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def json(self, *arguments: str, **environment: str) -> Any:
+        """Run a command that prints JSON."""
+        return json.loads(self.kmux(*arguments, "--json", **environment))
+
+    def refused(self, *arguments: str, status: int = 2, **environment: str) -> str:
+        """Run a command that must fail. Returns the one line that it says."""
+        result = self.workplace.kmux(*arguments, **environment)
+        assert result.returncode == status, (result.returncode, result.stdout, result.stderr)
+        said = result.stderr.splitlines()
+        assert len(said) == 1, result.stderr
+        return said[0].removeprefix("kmux: ")
+
+    @property
+    def pid(self) -> int:
+        pid: int = self.json("daemon", "status")["pid"]
+        return pid
+
+
+class Kmux(Frontends):
     """A running ``kmux run``."""
 
     def __init__(self, workplace: Workplace, process: subprocess.Popen[str], log: Path) -> None:
+        super().__init__()
         self.workplace = workplace
         self.process = process
         self._log = log
-        self._clients: list[BlockingKernelClient] = []
         self._file: Path | None = None
 
     def log(self) -> str:
@@ -186,20 +278,7 @@ class Kmux:
         self, *, ready: bool = True, identity: str | None = None, file: Path | None = None
     ) -> Client:
         """Attach a jupyter_client."""
-        client = Client(connection_file=str(file or self.file))
-        client.load_connection_file()
-        if identity:
-            client.session.session = identity
-        client.start_channels()
-        self._clients.append(client)
-        if ready:
-            client.attach()
-        return client
-
-    def stop_clients(self) -> None:
-        for client in self._clients:
-            client.stop_channels()
-        self._clients.clear()
+        return self.attach(file or self.file, ready=ready, identity=identity)
 
 
 class Client(BlockingKernelClient):
