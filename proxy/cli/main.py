@@ -18,6 +18,8 @@ COMMANDS = {
     "run": "Share one kernel from this terminal.",
     "ps": "List the shared kernels of this machine.",
     "queue": "Show the cells that run and wait in a shared kernel, or cancel one.",
+    "outputs": "Print what the cells of a session have shown.",
+    "export": "Write a session as a notebook, or its outputs into one.",
     "lab": "Open a notebook in JupyterLab on a shared kernel.",
     "kernelspec": 'Install "Python 3 (shared)" and the like into Jupyter.',
     "config": "Show the settings, and where each comes from.",

@@ -108,6 +108,8 @@ class Recorder:
         """When the disk refused the last time."""
         self._homeless: dict[str, Large] = {}
         """Values that the disk did not take, by name."""
+        self._has_failed = False
+        """Whether the record ended ahead of the session."""
         self._synced_at = 0.0
         self._is_unsynced = False
         self._awake = trio.Event()
@@ -146,6 +148,8 @@ class Recorder:
 
     def take(self, facts: list[Fact]) -> None:
         """Keep what happened. Nothing is done with it yet."""
+        if self._has_failed:
+            return
         self._facts += facts
         self.wake()
 
@@ -176,7 +180,22 @@ class Recorder:
             self._files.close()
 
     async def flush(self) -> None:
-        """Write down all that is known by now."""
+        """Write down all that is known by now.
+
+        A bug of ours ends the record here, and not the session: what comes then is not recorded.
+        """
+        if self._has_failed:
+            return
+        try:
+            await self._write_down()
+        except Exception as error:
+            log().error("internal.error", what="record", exc_info=error)
+            self._has_failed = True
+            self._facts.clear()
+            if self.record.not_durable_since is None:
+                self.record.not_durable_since = time.time()
+
+    async def _write_down(self) -> None:
         async with self._one_at_a_time:
             await self._fold()
             await self._store(self._folding.settle())

@@ -31,7 +31,7 @@ class Store:
 
     def put(self, values: list[Large]) -> None:
         for value in values:
-            assert value.part is not None
+            assert isinstance(value.part, bytes | memoryview), "what the blob store takes"
             data = bytes(value.part)
             assert value.size == len(data)
             value.sha256 = hashlib.sha256(data).hexdigest()
@@ -49,9 +49,17 @@ def new_folding() -> Folding:
 
 
 def queued(
-    code: str, msg_id: str, *, client: ClientId = ALICE, at: float = 2.0, **more: Any
+    code: str,
+    msg_id: str,
+    *,
+    client: ClientId = ALICE,
+    at: float = 2.0,
+    cell_id: str | None = None,
+    **more: Any,
 ) -> facts.CellQueued:
-    sent = request("execute", msg_id, code=code, **more)
+    metadata = {"cellId": cell_id} if cell_id is not None else {}
+    content = {"code": code, **more}
+    sent = message("execute_request", content, msg_id=msg_id, metadata=metadata)
     return facts.CellQueued(at=at, client=client, message=sent)
 
 

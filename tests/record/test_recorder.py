@@ -12,6 +12,7 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
+from structlog.testing import capture_logs
 
 from proxy.errors import StoreError
 from proxy.record import archive
@@ -236,6 +237,28 @@ async def test_a_document_that_panicked_is_replaced(
         await recorder.flush()
         assert recorder.document_id != first
     assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
+
+
+async def test_a_bug_ends_the_record_and_not_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+
+        def fails(fact: facts.Fact) -> None:
+            raise TypeError("for the test")
+
+        monkeypatch.setattr(recorder._folding, "take", fails)
+        with capture_logs() as logs:
+            recorder.take(a_cell("b"))
+            await trio.sleep(INTERVAL_SECONDS * 4)
+        assert [(line["event"], line["what"]) for line in logs] == [("internal.error", "record")]
+        assert recorder.record.not_durable_since is not None, "who asks is told"
+        recorder.take(a_cell("c"))
+        assert not recorder._facts, "nothing piles up"
+        await recorder.flush()
+    assert texts(None, tmp_path / "r") == ["out\n"]
 
 
 async def test_a_flood_lags_and_loses_nothing(tmp_path: Path) -> None:
