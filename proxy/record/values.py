@@ -86,7 +86,7 @@ def json_value(raw: Part, limit: int = INLINE_BYTES, media_type: str = JSON) -> 
     """Keep JSON in place, or as a blob where it is long."""
     if len(raw) < limit:
         return Json(bytes(raw).decode("utf-8", "replace"))
-    return Large(media_type, "json", len(raw), raw)
+    return Large(media_type, "json", len(raw), bytes(raw))  # msgspec.Raw is none, whatever it says
 
 
 def media_value(media_type: str, raw: Part, limit: int = INLINE_BYTES) -> Value:

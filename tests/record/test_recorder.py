@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ from proxy.record.document import Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.loading import load
 from proxy.record.recorder import INTERVAL_SECONDS, RETRY_SECONDS, Recorder
-from proxy.record.state import SessionRecord, Stream
+from proxy.record.state import Display, SessionRecord, Stream
+from proxy.record.values import Large
 from proxy.session import facts
 from tests.record import facts as f
 
@@ -152,6 +154,20 @@ async def test_large_values_are_blobs_and_go_when_nothing_names_them(
         recorder.take([facts.KernelBegan(at=2.0, found=False)])
         await recorder.flush()
         assert blobs.count == 0
+
+
+async def test_large_json_is_a_blob(tmp_path: Path) -> None:
+    figure = {"data": ["x" * 100] * 1000}  # as plotly's are
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([*a_cell(), f.shows({"application/vnd.plotly.v1+json": figure}, "a")])
+        await recorder.flush()
+    whole = load(tmp_path / "r")
+    (execution,) = whole.record.executions.values()
+    display = execution.outputs.items[1]
+    assert isinstance(display, Display)
+    (value,) = display.data.values()
+    assert isinstance(value, Large)
+    assert json.loads(whole.fetch(value)) == figure
 
 
 async def test_long_streams_are_few_large_pieces_and_bounded(
