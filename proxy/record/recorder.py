@@ -13,7 +13,8 @@ state: when another kernel begins, and past the limits below. A small root docum
 names the present one.
 
 Where the disk takes nothing the session goes on: the document lives in memory and says since when
-it is not durable, what should be a blob is kept for a while, and all of it is tried again.
+it is not durable, what should be a blob is kept for a while, and all of it is tried again. So it
+does where something here is wrong: a fact is lost, or a document is made anew.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ class Recorder:
         """Whether a new document is due."""
         self._broken_at: float | None = None
         """When the disk refused the last time."""
+        self._failed_at: float | None = None
+        """When the document could not be written the last time, by a bug of ours."""
         self._homeless: dict[str, Large] = {}
         """Values that the disk did not take, by name."""
         self._synced_at = 0.0
@@ -158,7 +161,7 @@ class Recorder:
                 took = trio.current_time() - begun
                 pause = min(max(INTERVAL_SECONDS, took / SHARE), MAX_INTERVAL_SECONDS)
                 await trio.sleep(pause)
-                if self._is_unsynced or self._broken_at is not None:
+                if self._is_unsynced or self._broken_at is not None or self._failed_at is not None:
                     self.wake()
         finally:
             with trio.move_on_after(MAX_INTERVAL_SECONDS * 10, shield=True):
@@ -170,26 +173,48 @@ class Recorder:
         """Write down all that is known by now."""
         async with self._one_at_a_time:
             await self._fold()
-            await self._store(self._folding.settle())
-            if self._must_begin or self._projection is None or self._is_full(self._projection):
-                await self._begin_epoch()
-            else:
-                try:
-                    await self._write(self._projection)
-                    await self._append(self._projection.document)
-                    if self.audience is not None and self.document_id is not None:
-                        # Who follows keeps it: it is on the disk before.
-                        self.audience.changed(self.document_id)
-                except DocumentBroken as error:
-                    log().error("record.document_broken", why=str(error))
-                    await self._begin_epoch()
+            try:
+                await self._store(self._folding.settle())
+                if self._failed_at is None or time.time() - self._failed_at >= RETRY_SECONDS:
+                    await self._write_down()
+                    self._failed_at = None
+            except Exception:
+                self._failed()
             await self._sync()
+
+    async def _write_down(self) -> None:
+        if self._must_begin or self._projection is None or self._is_full(self._projection):
+            await self._begin_epoch()
+            return
+        try:
+            await self._write(self._projection)
+            await self._append(self._projection.document)
+            if self.audience is not None and self.document_id is not None:
+                # Who follows keeps it: it is on the disk before.
+                self.audience.changed(self.document_id)
+        except DocumentBroken as error:
+            log().error("record.document_broken", why=str(error))
+            await self._begin_epoch()
+
+    def _failed(self) -> None:
+        """The kernel and its frontends go on without a record; a new document is tried in a while.
+
+        What was to be written may be half in the old one.
+        """
+        if self._failed_at is None:
+            log().exception("internal.error", what="record")
+        self._failed_at = time.time()
+        self._must_begin = True
+        self._is_not_durable()
 
     async def _fold(self) -> None:
         while self._facts:
             for _ in range(min(FACTS_AT_ONCE, len(self._facts))):
                 fact = self._facts.popleft()
-                self._folding.take(fact)
+                try:
+                    self._folding.take(fact)
+                except Exception:  # a bug of ours: this fact is lost
+                    log().exception("internal.error", what="record", fact=type(fact).__name__)
                 self._must_begin |= isinstance(fact, KernelBegan)
             await trio.lowlevel.checkpoint()
         if self.present is not None:
@@ -345,8 +370,10 @@ class Recorder:
             self._saved = heads
             if not self._homeless:
                 self._broken_at = None
-                self.record.not_durable_since = None
-                self._folding.changed_session = True
+                if self.record.not_durable_since is not None:
+                    self.record.not_durable_since = None
+                    self._folding.changed_session = True
+                    self.wake()  # to be written, though nothing else may happen any more
 
     async def _sync(self) -> None:
         now = trio.current_time()
@@ -368,8 +395,11 @@ class Recorder:
         if self._broken_at is None:
             log().error("record.not_durable", why=str(error))
         self._broken_at = time.time()
+        self._is_not_durable()
+
+    def _is_not_durable(self) -> None:
         if self.record.not_durable_since is None:
-            self.record.not_durable_since = self._broken_at
+            self.record.not_durable_since = time.time()
             self._folding.changed_session = True
 
     async def _collect(self) -> None:

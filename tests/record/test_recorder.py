@@ -21,6 +21,7 @@ from proxy.record.addresses import DocumentId
 from proxy.record.document import Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.loading import load
+from proxy.record.projection import Projection
 from proxy.record.recorder import INTERVAL_SECONDS, RETRY_SECONDS, Recorder
 from proxy.record.state import Display, SessionRecord, Stream
 from proxy.record.values import Large
@@ -252,6 +253,88 @@ async def test_a_document_that_panicked_is_replaced(
         await recorder.flush()
         assert recorder.document_id != first
     assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
+
+
+async def test_that_the_disk_takes_all_again_is_written_though_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        raise StoreError("cannot write: no space left on device")
+
+    def says_so() -> Any:
+        assert recorder._projection is not None
+        return recorder._projection.document.read()["session"]["not_durable_since"]  # type: ignore[index,call-overload]
+
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+        with monkeypatch.context() as refusing:
+            refusing.setattr(recorder._files, "append", full)
+            recorder.take(a_cell("b"))
+            await recorder.flush()
+            recorder.take(a_cell("c"))
+            await recorder.flush()
+            assert says_so() is not None
+        recorder._broken_at = 0.0  # RETRY_SECONDS ago
+        with trio.fail_after(20):
+            while says_so() is not None:
+                await trio.sleep(INTERVAL_SECONDS)
+
+
+async def test_a_fact_that_cannot_be_folded_is_lost_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        take = recorder._folding.take
+
+        def chokes(fact: facts.Fact) -> None:
+            if fact.at == 99:
+                raise ValueError("for the test")
+            take(fact)
+
+        monkeypatch.setattr(recorder._folding, "take", chokes)
+        recorder.take([*a_cell(), facts.CommClosed(at=99, comm_id="c"), *a_cell("b")])
+        await recorder.flush()
+        assert recorder.record.not_durable_since is None
+    assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
+
+
+async def test_a_bug_ends_no_session_and_the_record_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who only wants to run cells is to pay for it: an exception here would end kmux."""
+
+    def fails(*args: Any) -> bool:
+        raise ValueError("for the test")
+
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+        first = recorder.document_id
+        with monkeypatch.context() as failing:
+            failing.setattr(Projection, "write", fails)
+            recorder.take(a_cell("b"))
+            await recorder.flush()
+            await recorder.flush()
+        assert recorder.record.not_durable_since is not None
+        recorder.take(a_cell("c"))
+        recorder._failed_at = 0.0  # RETRY_SECONDS ago
+        await recorder.flush()
+        assert recorder.document_id != first, "half of it may be in the old one"
+        assert recorder.record.not_durable_since is None
+    assert texts(None, tmp_path / "r") == ["out\n"] * 3
+
+
+@pytest.mark.parametrize("count", [2**63, -(2**63) - 1, 10**30])
+async def test_a_count_that_no_document_can_have_is_none(tmp_path: Path, count: int) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        recorder.take([f.says("execute_input", "a", code="1", execution_count=count)])
+        recorder.take([f.says("execute_result", "a", data={}, metadata={}, execution_count=count)])
+        await recorder.flush()
+        assert recorder.record.not_durable_since is None
+    (execution,) = load(tmp_path / "r").record.executions.values()
+    assert execution.execution_count is None
 
 
 async def test_a_flood_lags_and_loses_nothing(tmp_path: Path) -> None:
