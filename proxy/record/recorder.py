@@ -325,7 +325,7 @@ class Recorder:
             await trio.to_thread.run_sync(self._store_here, values, limiter=self._thread)
 
     def _store_here(self, values: list[Large]) -> None:
-        for value in (*self._homeless.values(), *values):
+        for value in values:
             assert value.part is not None
             try:
                 value.sha256 = self.blobs.put(value.part, value.media_type)
@@ -338,8 +338,10 @@ class Recorder:
                 self._homeless.pop(value.sha256, None)
 
     def _keep(self, value: Large) -> None:
-        """Keep what the disk did not take, up to a bound: past it, it is lost."""
-        self._homeless[value.sha256] = value
+        """Keep what the disk did not take, once, up to a bound: past it, it is lost."""
+        if self._homeless.setdefault(value.sha256, value) is not value:
+            value.part = None
+            return
         size = sum(each.size for each in self._homeless.values())
         while size > MAX_HOMELESS_BYTES:
             lost = self._homeless.pop(next(iter(self._homeless)))
@@ -364,8 +366,7 @@ class Recorder:
         document, epoch = self._projection.document, self._files.next_epoch
         self._write_root(epoch)
         heads, snapshot, root = document.heads, document.save(), self._root.save()
-        if self._homeless:
-            await trio.to_thread.run_sync(self._store_here, [], limiter=self._thread)
+        await self._store(list(self._homeless.values()))
         if await self._on_disk(self._files.begin_epoch, epoch, snapshot, root):
             self._saved = heads
             if not self._homeless:
