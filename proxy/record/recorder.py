@@ -26,14 +26,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import trio
 
 from proxy.errors import StoreError
 from proxy.logs import log
 from proxy.record import outputs as shown
 from proxy.record.addresses import DocumentId, new_document_id, url_of
-from proxy.record.archive import Page, RetentionPolicy, blobs_in, next_page, overdue
+from proxy.record.archive import Archive, Page, RetentionPolicy, draft
 from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
@@ -94,12 +93,11 @@ class Recorder:
         """Says what the session is now."""
         self.blobs = files.blobs
         self._files = files
-        self._policy = policy or RetentionPolicy()
         self.audience: Audience | None = None
         """Who is told of documents and changes."""
         self._folding = Folding(record)
         self._facts: deque[Fact] = deque()
-        self._pages = list(pages)
+        self._archive = Archive(pages, policy or RetentionPolicy())
         self._projection: Projection | None = None
         self._saved: list[bytes] = []
         """The heads of the document as far as the disk has it."""
@@ -238,7 +236,7 @@ class Recorder:
 
     async def _begin_epoch(self) -> None:
         """Have another document take this one's place."""
-        await self._archive()
+        await self._archive_what_is_over()
         await self._merge_streams()
         record, before = self.record, self.document_id
         self._folding.changed_executions = dict(record.executions)
@@ -246,7 +244,7 @@ class Recorder:
         self._folding.changed_session = True
         forget(record)
         await self._store(self._folding.settle())
-        projection = Projection(record, self._pages)
+        projection = Projection(record, self._archive.pages)
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
         projection.is_made()
@@ -285,19 +283,22 @@ class Recorder:
             if self.audience is not None:
                 self.audience.add(self.root_id, self._root)
 
-    async def _archive(self) -> None:
+    async def _archive_what_is_over(self) -> None:
         """Move what is long over into the archive, and let go of what is past its bound."""
         now = time.time()
-        page = next_page(self.record, now)
-        if page is not None:
+        over = draft(self.record) if self._broken_at is None else None
+        if over is not None:
+            while over.add_some():
+                await trio.lowlevel.checkpoint()
+            page = over.page(now)
             await self._store([page.large])
-            self._pages.append(page)
-        count = overdue(self._pages, self._policy, now)
-        for gone in self._pages[:count]:
-            self.record.let_go.executions += gone.executions
-            self.record.let_go.outputs += gone.outputs
-            self.record.let_go.bytes += gone.bytes
-        del self._pages[:count]
+            if page.large.part is None:  # else the disk did not take it
+                over.take_out(self.record)
+                self._archive.add(page, over.blobs)
+        gone, let_go = self._archive.let_go(now), self.record.let_go
+        let_go.executions += gone.executions
+        let_go.outputs += gone.outputs
+        let_go.bytes += gone.bytes
 
     async def _merge_streams(self) -> None:
         """Make few large pieces of the many small ones of a long stream, and bound it."""
@@ -408,14 +409,9 @@ class Recorder:
         if self._broken_at is not None:
             return
         live = {value.sha256 for value in self._all_values()}
-        pages = [page.large.sha256 for page in self._pages]
 
         def collect() -> None:
-            named = set(live)
-            for sha256 in pages:
-                tree = msgspec.json.decode(self.blobs.get(sha256))
-                named |= {sha256, *(name for name, _ in blobs_in(tree))}
-            self._files.collect(named)
+            self._files.collect(live | self._archive.named(self.blobs.get))
 
         await self._on_disk(collect)
 

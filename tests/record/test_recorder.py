@@ -18,6 +18,7 @@ from proxy.errors import StoreError
 from proxy.record import archive
 from proxy.record import recorder as module
 from proxy.record.addresses import DocumentId
+from proxy.record.archive import RetentionPolicy
 from proxy.record.document import Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.loading import load
@@ -47,17 +48,19 @@ class Follower:
         self.retired.append(document_id)
 
 
-def new_recorder(directory: Path) -> Recorder:
+def new_recorder(directory: Path, policy: RetentionPolicy | None = None) -> Recorder:
     files = RecordFiles(directory)
     files.load()
-    recorder = Recorder(SessionRecord("name", "python3", started=1.0), files)
+    recorder = Recorder(SessionRecord("name", "python3", started=1.0), files, policy=policy)
     recorder.audience = Follower()
     return recorder
 
 
 @asynccontextmanager
-async def recording(directory: Path) -> AsyncIterator[Recorder]:
-    recorder = new_recorder(directory)
+async def recording(
+    directory: Path, policy: RetentionPolicy | None = None
+) -> AsyncIterator[Recorder]:
+    recorder = new_recorder(directory, policy)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         yield recorder
