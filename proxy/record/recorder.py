@@ -249,9 +249,10 @@ class Recorder:
             await trio.lowlevel.checkpoint()
         projection.is_made()
         self._projection = projection
-        self._must_begin = False
+        self._must_begin = True  # what ends kmux here leaves it to the last flush
         self.document_id = new_document_id()
         await self._save()
+        self._must_begin = False
         if self.audience is not None:
             self.audience.add(self.document_id, projection.document)
             if before is None:

@@ -21,7 +21,7 @@ from proxy.record.state import SessionRecord
 from proxy.record.values import Large
 from proxy.session import facts
 from tests.record import facts as f
-from tests.record.test_recorder import recording
+from tests.record.test_recorder import new_recorder, recording
 
 KEEP_ALL = RetentionPolicy(executions=None, bytes=None)
 
@@ -220,21 +220,22 @@ async def test_a_page_that_is_damaged_costs_what_is_on_it_and_no_more(
 async def test_whenever_it_ends_no_cell_is_on_its_way_to_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with recording(tmp_path / "r") as recorder:
-        await run_epochs(recorder, 1)
-        store = recorder._store
+    recorder = new_recorder(tmp_path / "r")
+    await run_epochs(recorder, 1)
+    store = recorder._store
 
-        async def cancelled(values: list[Large]) -> None:
-            if any(value.media_type == "application/json" for value in values):
-                scope.cancel()
-            await store(values)
+    async def cancelled(values: list[Large]) -> None:
+        if any(value.media_type == "application/json" for value in values):
+            scope.cancel()
+        await store(values)
 
-        monkeypatch.setattr(recorder, "_store", cancelled)
+    with monkeypatch.context() as ending, trio.CancelScope() as scope:
+        ending.setattr(recorder, "_store", cancelled)
         recorder.take([facts.KernelBegan(at=2.0, found=False)])
-        with trio.CancelScope() as scope:
-            await recorder.flush()
-        assert scope.cancelled_caught
-        monkeypatch.undo()
+        await recorder.flush()
+    assert scope.cancelled_caught
+    await recorder.flush()  # the last one, as run() does it
+    recorder._files.close()
     assert names(tmp_path / "r") == [f"0-{number}" for number in range(20)]
 
 

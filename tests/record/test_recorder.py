@@ -15,7 +15,7 @@ import trio.lowlevel
 import trio.testing
 
 from proxy.errors import StoreError
-from proxy.record import archive
+from proxy.record import archive, epochs
 from proxy.record import recorder as module
 from proxy.record.addresses import DocumentId
 from proxy.record.archive import RetentionPolicy
@@ -311,6 +311,33 @@ async def test_that_the_disk_takes_all_again_is_written_though_nothing_happens(
         with trio.fail_after(20):
             while says_so() is not None:
                 await trio.sleep(INTERVAL_SECONDS)
+
+
+async def test_a_kmux_that_ends_between_two_documents_has_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = new_recorder(tmp_path / "r")
+    recorder.take(a_cell())
+    await recorder.flush()
+    on_disk = recorder._on_disk
+
+    async def cancelled(action: Any, *arguments: Any) -> bool:
+        if action == recorder._files.begin_epoch:
+            scope.cancel()
+        return await on_disk(action, *arguments)
+
+    with monkeypatch.context() as ending, trio.CancelScope() as scope:
+        ending.setattr(recorder, "_on_disk", cancelled)
+        recorder.take([facts.KernelBegan(at=2.0, found=False), *a_cell("b")])
+        await recorder.flush()
+    assert scope.cancelled_caught
+    recorder.take(a_cell("c"))
+    await recorder.flush()  # the last one, as run() does it
+    recorder._files.close()
+    assert texts(None, tmp_path / "r") == ["out\n"] * 3
+    document = epochs.read(tmp_path / "r").document
+    assert document is not None
+    assert len(document.heads) == 1, "changes of one document, not of two"
 
 
 async def test_a_fact_that_cannot_be_folded_is_lost_alone(
