@@ -226,12 +226,14 @@ class Recorder:
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:
+        """Whether another document would have much less. One that is large by itself grows by as
+        much before: else a cell with many outputs would be written anew all the time."""
         document = projection.document
         changes, operations, size = projection.made_of
         return (
             document.changes - changes > MAX_CHANGES
-            or document.operations - operations > MAX_OPERATIONS
-            or document.bytes_written - size > MAX_BYTES
+            or document.operations - operations > max(MAX_OPERATIONS, operations)
+            or document.bytes_written - size > max(MAX_BYTES, size)
         )
 
     async def _begin_epoch(self) -> None:

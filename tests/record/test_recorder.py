@@ -145,6 +145,26 @@ async def test_a_document_with_too_much_history_is_replaced(
     assert len(epochs) == 2, "a snapshot and its log; the others are gone"
 
 
+async def test_what_is_large_by_itself_is_not_written_anew_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OPERATIONS", 200)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        written, ids = 0, set()
+        for number in range(1000):
+            recorder.take([f.shows({"text/plain": f"{number}"}, "a")])
+            if number % 10 == 9:
+                await recorder.flush()
+                assert recorder._projection is not None
+                if recorder.document_id not in ids:
+                    ids.add(recorder.document_id)
+                    written += recorder._projection.made_of[1]
+        in_the_last = recorder._projection.document.operations  # type: ignore[union-attr]
+    assert 4 <= len(ids) <= 8
+    assert written < 2 * in_the_last, "in proportion, however many outputs there are"
+
+
 async def test_large_values_are_blobs_and_go_when_nothing_names_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
