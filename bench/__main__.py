@@ -22,6 +22,8 @@ from bench import (
     memory,
     micro,
     queue,
+    record_burst,
+    record_path,
     roundtrip,
     session,
     slider,
@@ -44,6 +46,8 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "slider": slider.slider,
     "idle": idle.idle,
     "memory": memory.memory,
+    "record-path": record_path.record_path,
+    "record-burst": record_burst.record_burst,
 }
 
 

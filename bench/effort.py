@@ -36,6 +36,10 @@ class Effort:
     memory_frontends: int
     memory_executions: int
     memory_models: tuple[int, ...]
+    record_rounds: int
+    record_cell_rounds: int
+    record_burst_rounds: int
+    record_burst_messages: int
 
 
 FULL = Effort(
@@ -66,6 +70,10 @@ FULL = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000, 6000),
+    record_rounds=30,
+    record_cell_rounds=40,
+    record_burst_rounds=3,
+    record_burst_messages=20_000,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -97,5 +105,9 @@ QUICK = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000,),
+    record_rounds=6,
+    record_cell_rounds=4,
+    record_burst_rounds=1,
+    record_burst_messages=4_000,
 )
 """Three minutes, to see that everything works; the figures are rough."""
