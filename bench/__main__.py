@@ -24,6 +24,7 @@ from bench import (
     queue,
     record_burst,
     record_path,
+    record_size,
     roundtrip,
     session,
     slider,
@@ -48,7 +49,12 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "memory": memory.memory,
     "record-path": record_path.record_path,
     "record-burst": record_burst.record_burst,
+    "record-size": record_size.record_size,
 }
+LONG: dict[str, Callable[[Workspace, Effort], Result]] = {
+    "record-size-million": record_size.record_size_million,
+}
+"""Those that run only when they are named."""
 
 
 def main() -> int:
@@ -65,7 +71,8 @@ def main() -> int:
             if sys.stdout.isatty():
                 print(f"… {name}", end="\r", flush=True)
             try:
-                results[name] = SCENARIOS[name](workspace, QUICK if options.quick else FULL)
+                scenario = (SCENARIOS | LONG)[name]
+                results[name] = scenario(workspace, QUICK if options.quick else FULL)
             except (BenchError, zmq.ZMQError, OSError) as error:
                 failed[name] = f"{type(error).__name__}: {error}"
                 print(f"{name} failed: {failed[name]}")
@@ -89,7 +96,10 @@ def _parse() -> argparse.Namespace:
         description="Measure kmux beside direct ZMQ, libzmq's zmq_proxy and jupyter_server.",
     )
     parser.add_argument(
-        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}; all"
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help=f"one of {', '.join(SCENARIOS)}; all. {', '.join(LONG)} only where it is named",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
     parser.add_argument(
@@ -97,8 +107,8 @@ def _parse() -> argparse.Namespace:
     )
     options = parser.parse_args()
     for name in options.scenarios:
-        if name not in SCENARIOS:
-            parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        if name not in SCENARIOS | LONG:
+            parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS | LONG)}")
     return options
 
 

@@ -40,6 +40,7 @@ class Effort:
     record_cell_rounds: int
     record_burst_rounds: int
     record_burst_messages: int
+    record_updates: tuple[int, ...]
 
 
 FULL = Effort(
@@ -72,8 +73,9 @@ FULL = Effort(
     memory_models=(1000, 6000),
     record_rounds=30,
     record_cell_rounds=40,
-    record_burst_rounds=3,
+    record_burst_rounds=2,
     record_burst_messages=20_000,
+    record_updates=(1_000, 10_000, 100_000),
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -109,5 +111,6 @@ QUICK = Effort(
     record_cell_rounds=4,
     record_burst_rounds=1,
     record_burst_messages=4_000,
+    record_updates=(1_000, 10_000),
 )
 """Three minutes, to see that everything works; the figures are rough."""
