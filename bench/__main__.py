@@ -23,6 +23,7 @@ from bench import (
     micro,
     queue,
     record_burst,
+    record_join,
     record_path,
     record_size,
     roundtrip,
@@ -50,6 +51,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "record-path": record_path.record_path,
     "record-burst": record_burst.record_burst,
     "record-size": record_size.record_size,
+    "record-join": record_join.record_join,
 }
 LONG: dict[str, Callable[[Workspace, Effort], Result]] = {
     "record-size-million": record_size.record_size_million,

@@ -41,6 +41,8 @@ class Effort:
     record_burst_rounds: int
     record_burst_messages: int
     record_updates: tuple[int, ...]
+    record_join_models: tuple[int, ...]
+    record_join_rounds: int
 
 
 FULL = Effort(
@@ -76,6 +78,8 @@ FULL = Effort(
     record_burst_rounds=2,
     record_burst_messages=20_000,
     record_updates=(1_000, 10_000, 100_000),
+    record_join_models=(300, 1000),
+    record_join_rounds=12,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -112,5 +116,7 @@ QUICK = Effort(
     record_burst_rounds=1,
     record_burst_messages=4_000,
     record_updates=(1_000, 10_000),
+    record_join_models=(300, 1000),
+    record_join_rounds=3,
 )
 """Three minutes, to see that everything works; the figures are rough."""
