@@ -24,6 +24,7 @@ from bench import (
     queue,
     record_burst,
     record_join,
+    record_large,
     record_path,
     record_size,
     roundtrip,
@@ -52,6 +53,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "record-burst": record_burst.record_burst,
     "record-size": record_size.record_size,
     "record-join": record_join.record_join,
+    "record-large": record_large.record_large,
 }
 LONG: dict[str, Callable[[Workspace, Effort], Result]] = {
     "record-size-million": record_size.record_size_million,

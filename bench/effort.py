@@ -43,6 +43,7 @@ class Effort:
     record_updates: tuple[int, ...]
     record_join_models: tuple[int, ...]
     record_join_rounds: int
+    record_large_rounds: int
 
 
 FULL = Effort(
@@ -80,6 +81,7 @@ FULL = Effort(
     record_updates=(1_000, 10_000, 100_000),
     record_join_models=(300, 1000),
     record_join_rounds=12,
+    record_large_rounds=6,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -118,5 +120,6 @@ QUICK = Effort(
     record_updates=(1_000, 10_000),
     record_join_models=(300, 1000),
     record_join_rounds=3,
+    record_large_rounds=2,
 )
 """Three minutes, to see that everything works; the figures are rough."""

@@ -13,6 +13,7 @@ tell({ ready: true })
 for await (const line of createInterface({ input: process.stdin })) {
   const { url, root } = JSON.parse(line)
   const began = performance.now()
+  const idle = process.cpuUsage()
   const adapter = new WebSocketClientAdapter(url)
   const repo = new Repo({ network: [adapter] })
   const named = (await repo.find(root)).doc()
@@ -21,7 +22,9 @@ for await (const line of createInterface({ input: process.stdin })) {
   const comms = Object.values(document.comms)
   const models = comms.filter(comm => comm.closed === null && String(comm.content)).length
   const joined = performance.now()
+  const used = process.cpuUsage(idle)
   adapter.disconnect()
-  tell({ models, rootMs: rooted - began, ms: joined - began })
+  const cpuMs = (used.user + used.system) / 1000
+  tell({ models, rootMs: rooted - began, ms: joined - began, cpuMs })
 }
 process.exit(0)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from threading import Event, Thread
 
 from bench.effort import Effort
 from bench.errors import BenchError
+from bench.growth import wait_until_settled, watched
 from bench.report import Result, median_and_range
 from bench.sides import KMUX, UNRECORDED, Side, Sides
 from bench.workspace import IPYKERNEL, Workspace, record_directory
 from proxy.record.loading import load
 from proxy.record.state import Display, Stream
-
-SETTLED_SECONDS = 3.0
-"""A record that has not grown for so long is written. Its interval is at most a second."""
-_LOOK_SECONDS = 0.005
 
 FLOODS = {
     "printed lines": "for n in range({count}):\n    print(f'{{n:08d}}', flush=True)",
@@ -71,53 +64,14 @@ def record_burst(workspace: Workspace, effort: Effort) -> Result:
 def _flood(workspace: Workspace, side: Side, code: str) -> Flood:
     assert side.proxy is not None
     before = side.proxy.settled_cpu_seconds()
-    with _watched(record_directory(workspace, side.session)) as growth:
+    with watched(record_directory(workspace, side.session)) as growth:
         begun = time.perf_counter()
         side.client.run(code)
         heard = time.perf_counter()
         if side.name == KMUX:
-            _wait_until_settled(growth)
+            wait_until_settled(growth)
     used = side.proxy.settled_cpu_seconds() - before
     return Flood(heard - begun, max(growth) - begun if growth else 0.0, used)
-
-
-@contextmanager
-def _watched(directory: Path) -> Iterator[list[float]]:
-    """Look at the size of a record's files all the time. Yields when it was another than before."""
-    growth: list[float] = []
-    over = Event()
-
-    def watch() -> None:
-        before: dict[str, int] = {}
-        while not over.wait(_LOOK_SECONDS):
-            now = _sizes(directory)
-            if now != before:
-                growth.append(time.perf_counter())
-                before = now
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    try:
-        yield growth
-    finally:
-        over.set()
-        watcher.join()
-
-
-def _sizes(directory: Path) -> dict[str, int]:
-    try:
-        with os.scandir(directory) as entries:
-            return {e.name: e.stat().st_size for e in entries if e.name.startswith("epoch-")}
-    except FileNotFoundError:
-        return {}
-
-
-def _wait_until_settled(growth: list[float]) -> None:
-    deadline = time.monotonic() + 120
-    while not growth or time.perf_counter() - growth[-1] < SETTLED_SECONDS:
-        if time.monotonic() > deadline:
-            raise BenchError("the record does not come to an end")
-        time.sleep(0.05)
 
 
 def _check(directory: Path, what: str, count: int) -> None:
