@@ -330,6 +330,7 @@ class Recorder:
 
     def _store_here(self, values: list[Large]) -> None:
         for value in values:
+            value.unpack()
             assert value.part is not None
             try:
                 value.sha256 = self.blobs.put(value.part, value.media_type)

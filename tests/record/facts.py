@@ -31,6 +31,7 @@ class Store:
 
     def put(self, values: list[Large]) -> None:
         for value in values:
+            value.unpack()
             assert isinstance(value.part, bytes | memoryview), "what can be stored"
             data = bytes(value.part)
             assert value.size == len(data)
