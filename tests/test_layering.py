@@ -81,8 +81,6 @@ COVERED_ELSEWHERE = {
     "proxy.cli.table": "tests/cli/test_queue.py",
     "proxy.daemon.answering": "tests/cli/test_queue.py",
     "proxy.cli.kernelspec": "tests/jupyter",
-    "proxy.record.folding": "tests/record/test_projection.py",
-    "proxy.record.outputs": "tests/record/test_projection.py",
     "proxy.record.notebook": "tests/record/test_projection.py",
 }
 """Modules without a test file of their own, and where their tests are. To be short."""
