@@ -81,7 +81,7 @@ FULL = Effort(
     record_updates=(1_000, 10_000, 100_000),
     record_join_models=(300, 1000),
     record_join_rounds=12,
-    record_large_rounds=6,
+    record_large_rounds=8,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
