@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -37,10 +37,10 @@ from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
 from proxy.record.projection import Projection, forget
-from proxy.record.state import SessionRecord, Stream
+from proxy.record.state import Comm, SessionRecord, Stream
 from proxy.record.trees import ROOT_SCHEMA
 from proxy.record.values import Large
-from proxy.session.facts import Fact, KernelBegan, Present
+from proxy.session.facts import CommClosed, Fact, KernelBegan, KernelEnded, KernelTold, Present
 
 INTERVAL_SECONDS = 0.05
 MAX_INTERVAL_SECONDS = 1.0
@@ -95,6 +95,7 @@ class Recorder:
         self._files = files
         self.audience: Audience | None = None
         """Who is told of documents and changes."""
+        _forget_states(record.comms.values())
         self._folding = Folding(record)
         self._facts: deque[Fact] = deque()
         self._archive = Archive(pages, policy or RetentionPolicy())
@@ -213,10 +214,18 @@ class Recorder:
                     self._folding.take(fact)
                 except Exception:  # a bug of ours: this fact is lost
                     log().exception("internal.error", what="record", fact=type(fact).__name__)
+                self._forget_state_of_closed(fact)
                 self._must_begin |= isinstance(fact, KernelBegan)
             await trio.lowlevel.checkpoint()
         if self.present is not None:
             self._folding.be(self.present())
+
+    def _forget_state_of_closed(self, fact: Fact) -> None:
+        if isinstance(fact, CommClosed):
+            closed = self.record.comms.get(fact.comm_id)
+            _forget_states([closed] if closed is not None else [])
+        elif isinstance(fact, KernelBegan | KernelTold | KernelEnded):
+            _forget_states(self.record.comms.values())
 
     # The document
 
@@ -431,3 +440,11 @@ class Recorder:
             for value, buffers in comm.values.values():
                 values += (value, *(large for _, large in buffers))
         return [value for value in values if isinstance(value, Large) and value.sha256]
+
+
+def _forget_states(comms: Iterable[Comm]) -> None:
+    """What a comm was in the end is in the document and the blob store: 200 closed ones with
+    pictures in them are not to be in memory as well."""
+    for comm in comms:
+        if comm.closed is not None:
+            comm.fields = None

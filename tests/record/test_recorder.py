@@ -194,6 +194,28 @@ async def test_large_json_is_a_blob(tmp_path: Path) -> None:
     assert json.loads(whole.fetch(value)) == figure
 
 
+async def test_what_a_closed_widget_was_is_on_the_disk_and_not_in_memory(tmp_path: Path) -> None:
+    picture = os.urandom(100_000)
+    async with recording(tmp_path / "r") as recorder:
+        for comm_id in ("closed", "left", "open"):
+            recorder.take([f.opens(comm_id, {"n": 1}, paths=[["value"]], buffers=(picture,))])
+            recorder.take([f.changes(comm_id, {"n": 2})])
+        recorder.take([f.closes("closed"), f.closes("unknown")])
+        await recorder.flush()
+        comms = recorder.record.comms
+        assert [comm_id for comm_id, comm in comms.items() if comm.fields] == ["left", "open"]
+        recorder.take([facts.KernelEnded(at=2.0, reason="it died")])
+        recorder.take([facts.KernelBegan(at=2.0, found=False), f.opens("open", {"n": 3})])
+        await recorder.flush()
+        assert [comm_id for comm_id, comm in comms.items() if comm.fields] == ["open"]
+    for comm in load(tmp_path / "r").record.comms.values():
+        assert comm.fields is not None
+        if comm.comm_id != "open":
+            assert bytes(comm.fields["n"].value or b"") == b"2"
+            ((_, data),) = comm.fields["value"].buffers
+            assert data == picture
+
+
 async def test_long_streams_are_few_large_pieces_and_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
