@@ -19,7 +19,6 @@ does where something here is wrong: a fact is lost, or a document is made anew.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -38,6 +37,7 @@ from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
 from proxy.record.projection import Projection, forget
 from proxy.record.state import Comm, SessionRecord, Stream
+from proxy.record.storing import Storing
 from proxy.record.trees import ROOT_SCHEMA
 from proxy.record.values import Large
 from proxy.session.facts import CommClosed, Fact, KernelBegan, KernelEnded, KernelTold, Present
@@ -50,8 +50,6 @@ FACTS_AT_ONCE = 100
 SYNC_SECONDS = 1.0
 """How often the log is flushed to the disk itself: a crash of the machine loses as much."""
 RETRY_SECONDS = 5.0
-MAX_HOMELESS_BYTES = 256 * 1024 * 1024
-"""Of values that the disk does not take."""
 MAX_CHANGES = 5_000
 MAX_OPERATIONS = 20_000
 MAX_BYTES = 4 * 1024 * 1024
@@ -108,8 +106,7 @@ class Recorder:
         """When the disk refused the last time."""
         self._failed_at: float | None = None
         """When the document could not be written the last time, by a bug of ours."""
-        self._homeless: dict[str, Large] = {}
-        """Values that the disk did not take, by name."""
+        self._values = Storing(files.blobs, self._refused)
         self._synced_at = 0.0
         self._is_unsynced = False
         self._awake = trio.Event()
@@ -128,12 +125,7 @@ class Recorder:
 
     def fetch(self, large: Large) -> bytes:
         """Return a large value's bytes. Raises :class:`StoreError` where they are lost."""
-        if large.part is not None:
-            return bytes(large.part)
-        homeless = self._homeless.get(large.sha256)
-        if homeless is not None and homeless.part is not None:
-            return bytes(homeless.part)
-        return self.blobs.get(large.sha256)
+        return self._values.fetch(large)
 
     # What comes in
 
@@ -335,32 +327,7 @@ class Recorder:
 
     async def _store(self, values: list[Large]) -> None:
         if values:
-            await trio.to_thread.run_sync(self._store_here, values, limiter=self._thread)
-
-    def _store_here(self, values: list[Large]) -> None:
-        for value in values:
-            value.unpack()
-            assert value.part is not None
-            try:
-                value.sha256 = self.blobs.put(value.part, value.media_type)
-            except StoreError as error:
-                value.sha256 = hashlib.sha256(value.part).hexdigest()
-                self._refused(error)
-                self._keep(value)
-            else:
-                value.part = None
-                self._homeless.pop(value.sha256, None)
-
-    def _keep(self, value: Large) -> None:
-        """Keep what the disk did not take, once, up to a bound: past it, it is lost."""
-        if self._homeless.setdefault(value.sha256, value) is not value:
-            value.part = None
-            return
-        size = sum(each.size for each in self._homeless.values())
-        while size > MAX_HOMELESS_BYTES:
-            lost = self._homeless.pop(next(iter(self._homeless)))
-            size -= lost.size
-            lost.part = None
+            await trio.to_thread.run_sync(self._values.store, values, limiter=self._thread)
 
     async def _append(self, document: Document) -> None:
         if self._broken_at is not None:
@@ -380,10 +347,10 @@ class Recorder:
         document, epoch = self._projection.document, self._files.next_epoch
         self._write_root(epoch)
         heads, snapshot, root = document.heads, document.save(), self._root.save()
-        await self._store(list(self._homeless.values()))
+        await self._store(list(self._values.homeless.values()))
         if await self._on_disk(self._files.begin_epoch, epoch, snapshot, root):
             self._saved = heads
-            if not self._homeless:
+            if not self._values.homeless:
                 self._broken_at = None
                 if self.record.not_durable_since is not None:
                     self.record.not_durable_since = None

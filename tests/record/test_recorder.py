@@ -300,35 +300,6 @@ async def test_a_document_that_panicked_is_replaced(
     assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
 
 
-async def test_what_no_disk_takes_is_kept_once_and_up_to_a_bound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*args: Any) -> None:
-        raise StoreError("cannot write: no space left on device")
-
-    monkeypatch.setattr(module, "MAX_HOMELESS_BYTES", 1_000_000)
-    async with recording(tmp_path / "r") as recorder:
-        recorder.take(a_cell())
-        await recorder.flush()
-        with monkeypatch.context() as refusing:
-            refusing.setattr(recorder._files.blobs, "put", full)
-            for letter in "aaabbbcccddd":
-                recorder.take([f.shows({"text/plain": letter * 300_000}, "a")])
-                await recorder.flush()
-        values = recorder._all_values()
-        assert sum(v.part is not None for v in values) == 3, "of four, in twelve places"
-        for value, letter in zip(values[3:], "bbbcccddd", strict=True):
-            assert recorder.fetch(value) == letter.encode() * 300_000
-        with pytest.raises(StoreError):
-            recorder.fetch(values[0])
-        recorder._broken_at = 0.0  # RETRY_SECONDS ago
-        recorder.take(a_cell("b"))
-        await recorder.flush()
-        assert recorder.record.not_durable_since is None
-        assert recorder.blobs.count == 3
-        assert not any(value.part for value in values)
-
-
 async def test_that_the_disk_takes_all_again_is_written_though_nothing_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
