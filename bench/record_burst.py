@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from bench.effort import Effort
 from bench.errors import BenchError
 from bench.growth import wait_until_settled, watched
+from bench.messages import CONTENT, HEADER
 from bench.report import Result, median_and_range
 from bench.sides import KMUX, UNRECORDED, Side, Sides
 from bench.workspace import IPYKERNEL, Workspace, record_directory
-from proxy.record.loading import load
+from proxy.record.loading import WholeRecord, load
 from proxy.record.state import Display, Stream
 
 FLOODS = {
@@ -57,44 +58,57 @@ def record_burst(workspace: Workspace, effort: Effort) -> Result:
                 for side in sides:
                     flood = _flood(workspace, side, code.format(count=count))
                     floods[what, side.name].append(flood)
-            _check(record_directory(workspace, sides[-1].session), what, count)
     return _result(floods, count)
 
 
 def _flood(workspace: Workspace, side: Side, code: str) -> Flood:
     assert side.proxy is not None
     before = side.proxy.settled_cpu_seconds()
-    with watched(record_directory(workspace, side.session)) as growth:
+    directory = record_directory(workspace, side.session)
+    with watched(directory) as growth:
         begun = time.perf_counter()
-        side.client.run(code)
+        cell = side.client.send_cell(code)
+        came = side.client.all_of(cell)
         heard = time.perf_counter()
+        side.client.finish(cell)
         if side.name == KMUX:
             wait_until_settled(growth)
+            _compare(_texts_in(came), load(directory))
     used = side.proxy.settled_cpu_seconds() - before
     return Flood(heard - begun, max(growth) - begun if growth else 0.0, used)
 
 
-def _check(directory: Path, what: str, count: int) -> None:
-    """Raise :class:`BenchError` where anything of the last flood is missing."""
-    whole = load(directory)
+def _texts_in(came: list[list[bytes]]) -> str:
+    """Return what a frontend was told, one behind the other: printed, displayed, set."""
+    texts = []
+    for message in came:
+        content = json.loads(message[1 + CONTENT])
+        if b'"stream"' in message[1 + HEADER]:
+            texts.append(content["text"])
+        elif b'"display_data"' in message[1 + HEADER]:
+            texts.append(content["data"]["text/plain"])
+        elif b'"comm_msg"' in message[1 + HEADER]:
+            texts = [str(content["data"]["state"]["value"])]
+    return "".join(texts)
+
+
+def _compare(told: str, whole: WholeRecord) -> None:
+    """Raise :class:`BenchError` where the record has anything else than a frontend was told."""
     execution = list(whole.record.executions.values())[-1]
-    items = execution.outputs.items
-    if what == "widget updates":
-        values = [
-            c.fields["value"].value
-            for c in whole.record.comms.values()
-            if c.fields and "value" in c.fields
-        ]
-        complete = str(count).encode() in [bytes(value or b"") for value in values]
-    elif what == "displays":
-        texts = [item.data["text/plain"] for item in items if isinstance(item, Display)]
-        complete = texts == [f"{n:08d}" for n in range(count)]
-    else:
-        chunks = [chunk for item in items if isinstance(item, Stream) for chunk in item.chunks]
-        pieces = [c.encode() if isinstance(c, str) else whole.fetch(c) for c in chunks]
-        complete = b"".join(pieces).split() == [b"%08d" % n for n in range(count)]
-    if not complete:
-        raise BenchError(f"of {count} {what} some are not in the record")
+    recorded: list[str] = []
+    for output in execution.outputs.items:
+        if isinstance(output, Stream):
+            recorded += [
+                c if isinstance(c, str) else whole.fetch(c).decode() for c in output.chunks
+            ]
+        elif isinstance(output, Display):
+            recorded.append(str(output.data["text/plain"]))
+    if not recorded:
+        states = [comm.fields or {} for comm in whole.record.comms.values()]
+        sliders = [state["value"] for state in states if "value" in state]
+        recorded = [bytes(sliders[-1].value or b"").decode()]
+    if "".join(recorded) != told:
+        raise BenchError("the record has something else than the frontend was told")
 
 
 def _result(floods: dict[tuple[str, str], list[Flood]], count: int) -> Result:
@@ -129,7 +143,7 @@ def _result(floods: dict[tuple[str, str], list[Flood]], count: int) -> Result:
         notes=[
             "behind: from the cell's idle at a frontend until the record's files grow no more; "
             "below zero: only what follows the last message is missing then",
-            "all of it was in the record then, as it is read from the disk",
+            "all that a frontend was told was in the record then, as it is read from the disk",
         ],
         raw={
             f"{what}, {name}": [(f.heard, f.written, f.cpu) for f in those]
