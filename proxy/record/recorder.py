@@ -54,6 +54,8 @@ MAX_CHANGES = 5_000
 MAX_OPERATIONS = 20_000
 MAX_BYTES = 4 * 1024 * 1024
 """A document that has more is replaced: loading it takes 20 ms, an acknowledgement 0.2 ms."""
+MAX_OUTPUTS = 20_000
+"""Of one cell; its first ones go first. They are as much work as a million printed lines."""
 MERGED_BYTES = 1024 * 1024
 """Pieces of a stream are merged into blobs of this size."""
 
@@ -178,7 +180,9 @@ class Recorder:
             await self._begin_epoch()
             return
         try:
-            await self._write(self._projection)
+            if not await self._write(self._projection):
+                await self._begin_epoch()
+                return
             await self._append(self._projection.document)
             if self.audience is not None and self.document_id is not None:
                 # Who follows keeps it: it is on the disk before.
@@ -221,9 +225,13 @@ class Recorder:
 
     # The document
 
-    async def _write(self, projection: Projection) -> None:
+    async def _write(self, projection: Projection) -> bool:
+        """Write what changed. Returns False where the document is full before all is in it."""
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
+            if self._is_full(projection):
+                return False
+        return True
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:
@@ -240,6 +248,7 @@ class Recorder:
     async def _begin_epoch(self) -> None:
         """Have another document take this one's place."""
         await self._archive_what_is_over()
+        self._bound_outputs()
         await self._merge_streams()
         record, before = self.record, self.document_id
         self._folding.changed_executions = dict(record.executions)
@@ -303,6 +312,12 @@ class Recorder:
         let_go.executions += gone.executions
         let_go.outputs += gone.outputs
         let_go.bytes += gone.bytes
+
+    def _bound_outputs(self) -> None:
+        for number, execution in self.record.executions.items():
+            count = len(execution.outputs.items) - MAX_OUTPUTS
+            if count > 0:
+                self._folding.let_go_of_outputs(number, count)
 
     async def _merge_streams(self) -> None:
         """Make few large pieces of the many small ones of a long stream, and bound it."""

@@ -165,6 +165,33 @@ async def test_what_is_large_by_itself_is_not_written_anew_all_the_time(
     assert written < 2 * in_the_last, "in proportion, however many outputs there are"
 
 
+async def test_of_a_cell_that_shows_things_for_ever_the_first_are_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OUTPUTS", 50)
+    monkeypatch.setattr(module, "MAX_OPERATIONS", 200)
+    numbers = range(1000)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        await recorder.flush()
+        recorder.take([f.shows({"text/plain": f"{n}"}, "a", f"d{n}") for n in numbers])
+        await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        kept = len(execution.outputs.items)
+        assert 50 <= kept < 200
+        assert execution.dropped_outputs == 1000 - kept
+        shown = {"data": {"text/plain": "new"}, "metadata": {}}
+        for number in (0, 998):
+            transient = {"display_id": f"d{number}"}
+            recorder.take([f.says("update_display_data", "a", **shown, transient=transient)])
+    (execution,) = load(tmp_path / "r").record.executions.values()
+    assert execution.dropped_outputs == 1000 - kept
+    texts = [o.data["text/plain"] for o in execution.outputs.items if isinstance(o, Display)]
+    wanted = [f"{n}" for n in numbers[-kept:]]
+    wanted[-2] = "new"
+    assert texts == wanted
+
+
 async def test_large_values_are_blobs_and_go_when_nothing_names_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
