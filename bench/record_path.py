@@ -14,8 +14,8 @@ from bench.workspace import IPYKERNEL, SYNTHETIC, Workspace
 
 LIMIT = 1.05
 _CELL = "1+1"
-_CELLS = 20
-"""In a round: the recorder writes them down while the next ones run."""
+_CELLS = 12
+"""In a round: the recorder writes the first ones down while the last ones run."""
 
 REQUEST, OUTPUT, IDLE = "request to reply", "cell to its output", "cell to idle"
 

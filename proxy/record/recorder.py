@@ -47,6 +47,8 @@ MAX_INTERVAL_SECONDS = 1.0
 SHARE = 0.1
 """How much of the time the record may take, before its interval becomes longer."""
 FACTS_AT_ONCE = 100
+SLICES_AT_ONCE = 50
+"""Of a flood, before they go to the disk: some 0.2 s."""
 SYNC_SECONDS = 1.0
 """How often the log is flushed to the disk itself: a crash of the machine loses as much."""
 RETRY_SECONDS = 5.0
@@ -182,11 +184,6 @@ class Recorder:
         try:
             if not await self._write(self._projection):
                 await self._begin_epoch()
-                return
-            await self._append(self._projection.document)
-            if self.audience is not None and self.document_id is not None:
-                # Who follows keeps it: it is on the disk before.
-                self.audience.changed(self.document_id)
         except DocumentBroken as error:
             log().error("record.document_broken", why=str(error))
             await self._begin_epoch()
@@ -227,11 +224,22 @@ class Recorder:
 
     async def _write(self, projection: Projection) -> bool:
         """Write what changed. Returns False where the document is full before all is in it."""
+        slices = 0
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
             if self._is_full(projection):
                 return False
+            slices += 1
+            if slices % SLICES_AT_ONCE == 0:
+                await self._publish(projection.document)
+        await self._publish(projection.document)
         return True
+
+    async def _publish(self, document: Document) -> None:
+        """Append what was written, and then tell who follows: they keep it."""
+        await self._append(document)
+        if self.audience is not None and self.document_id is not None:
+            self.audience.changed(self.document_id)
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:

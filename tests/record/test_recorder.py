@@ -308,6 +308,29 @@ async def test_a_full_disk_is_survived_and_told_of(
     assert len(whole.record.executions) == 3
 
 
+async def test_a_flood_is_on_the_disk_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICES_AT_ONCE", 2)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        await recorder.flush()
+        follower = recorder.audience
+        assert isinstance(follower, Follower)
+        sizes: list[int] = []
+        changed = follower.changed
+
+        def appended(document_id: DocumentId) -> None:
+            changed(document_id)
+            sizes.append(recorder._files.log_bytes)
+
+        monkeypatch.setattr(follower, "changed", appended)
+        recorder.take([f.shows({"text/plain": f"{n}"}, "a") for n in range(200)])
+        await recorder.flush()
+        assert len(set(sizes)) > 3
+        assert sizes == sorted(sizes), "it was appended before anybody was told"
+
+
 async def test_a_document_that_panicked_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
