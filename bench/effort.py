@@ -74,14 +74,14 @@ FULL = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000, 6000),
-    record_rounds=40,
-    record_cell_rounds=100,
-    record_burst_rounds=2,
+    record_rounds=30,
+    record_cell_rounds=60,
+    record_burst_rounds=1,
     record_burst_messages=20_000,
     record_updates=(1_000, 10_000, 100_000),
     record_join_models=(300, 1000),
-    record_join_rounds=12,
-    record_large_rounds=8,
+    record_join_rounds=8,
+    record_large_rounds=6,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
