@@ -46,7 +46,8 @@ INTERVAL_SECONDS = 0.05
 MAX_INTERVAL_SECONDS = 1.0
 SHARE = 0.1
 """How much of the time the record may take, before its interval becomes longer."""
-FACTS_AT_ONCE = 100
+FOLDING_SECONDS = 0.002
+"""Facts that are folded at once: a few, or as many lines as are printed in that time."""
 SLICES_AT_ONCE = 20
 """Of a flood, before they go to the disk: some 0.1 s. To put so many together takes 3 ms."""
 SYNC_SECONDS = 1.0
@@ -200,16 +201,18 @@ class Recorder:
         self._is_not_durable()
 
     async def _fold(self) -> None:
+        begun = time.perf_counter()
         while self._facts:
-            for _ in range(min(FACTS_AT_ONCE, len(self._facts))):
-                fact = self._facts.popleft()
-                try:
-                    self._folding.take(fact)
-                except Exception:  # a bug of ours: this fact is lost
-                    log().exception("internal.error", what="record", fact=type(fact).__name__)
-                self._forget_state_of_closed(fact)
-                self._must_begin |= isinstance(fact, KernelBegan)
-            await trio.lowlevel.checkpoint()
+            fact = self._facts.popleft()
+            try:
+                self._folding.take(fact)
+            except Exception:  # a bug of ours: this fact is lost
+                log().exception("internal.error", what="record", fact=type(fact).__name__)
+            self._forget_state_of_closed(fact)
+            self._must_begin |= isinstance(fact, KernelBegan)
+            if time.perf_counter() - begun > FOLDING_SECONDS:
+                await trio.lowlevel.checkpoint()
+                begun = time.perf_counter()
         if self.present is not None:
             self._folding.be(self.present())
 

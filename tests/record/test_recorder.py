@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -306,6 +307,34 @@ async def test_a_full_disk_is_survived_and_told_of(
     assert RETRY_SECONDS > 0
     whole = load(tmp_path / "r")
     assert len(whole.record.executions) == 3
+
+
+async def test_others_have_their_turns_while_facts_are_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = new_recorder(tmp_path / "r")
+    recorder.take([f.queued("1", "a"), f.sent("a")])
+    await recorder.flush()
+    take, folded, seen = recorder._folding.take, 0, set[int]()
+
+    def takes_its_time(fact: facts.Fact) -> None:
+        nonlocal folded
+        time.sleep(module.FOLDING_SECONDS)
+        take(fact)
+        folded += 1
+
+    async def watch() -> None:
+        while folded < 10:
+            seen.add(folded)
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(recorder._folding, "take", takes_its_time)
+    recorder.take([f.prints("x", "a") for _ in range(10)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await recorder.flush()
+    assert len(seen) >= 5, "after each one, one before the other or not"
+    recorder._files.close()
 
 
 async def test_a_flood_is_on_the_disk_bit_by_bit(
