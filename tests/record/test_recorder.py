@@ -14,9 +14,10 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
+from structlog.testing import capture_logs
 
 from proxy.errors import StoreError
-from proxy.record import archive, epochs
+from proxy.record import archive, epochs, outputs
 from proxy.record import recorder as module
 from proxy.record.addresses import DocumentId
 from proxy.record.archive import RetentionPolicy
@@ -261,6 +262,58 @@ async def test_long_streams_are_few_large_pieces_and_bounded(
         assert len(stream.chunks) == 7
     (text,) = texts(None, tmp_path / "r")
     assert text == "".join(f"{number}:{'x' * 9_000}\n" for number in range(40))
+
+
+async def test_a_stream_of_which_a_piece_is_lost_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        for letter in "abc":
+            recorder.take([f.prints(letter * 10_000, "a")])
+            await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        (stream,) = execution.outputs.items
+        assert isinstance(stream, Stream)
+        lost = stream.chunks[1]
+        assert isinstance(lost, Large)
+        recorder.blobs.path(lost.sha256).unlink()
+        with capture_logs() as logs:
+            recorder.take([facts.KernelBegan(at=2.0, found=False)])
+            await recorder.flush()
+        assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+            "record.not_merged"
+        ]
+        assert recorder.record.not_durable_since is None
+        kept = [c for c in stream.chunks if isinstance(c, Large) and c is not lost]
+        assert [recorder.fetch(large)[:1] for large in kept] == [b"a", b"c"]
+
+
+async def test_a_stream_that_is_too_long_loses_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MERGED_BYTES", 20_000)
+    monkeypatch.setattr(outputs.bound, "__defaults__", (100_000,))
+    async with recording(tmp_path / "r") as recorder:
+        monkeypatch.setattr(recorder.blobs, "_grace_seconds", 0.0)
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        for number in range(30):
+            recorder.take([f.prints(f"{number:02}".ljust(10_000, "."), "a")])
+            await recorder.flush()
+        recorder.take([facts.KernelBegan(at=2.0, found=False)])
+        await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        (stream,) = execution.outputs.items
+        assert isinstance(stream, Stream)
+        assert stream.dropped_bytes == 200_000
+        assert recorder.blobs.count == len(stream.chunks) == 5, "the others are gone"
+    whole = load(tmp_path / "r").record
+    (execution,) = whole.executions.values()
+    (stream,) = execution.outputs.items
+    assert isinstance(stream, Stream)
+    assert stream.dropped_bytes == 200_000
+    (text,) = texts(None, tmp_path / "r")
+    assert text == "".join(f"{number:02}".ljust(10_000, ".") for number in range(20, 30))
 
 
 async def test_what_is_long_over_is_in_the_archive(
