@@ -131,6 +131,15 @@ def running() -> Daemon:
     return daemon
 
 
+def revived() -> DaemonStatus | None:
+    """Return the daemon's status. It is started where an earlier one has left sessions; None where
+    there is nothing for it to do."""
+    try:
+        return Daemon().status()
+    except DaemonGone:
+        return start() if has_sessions() else None
+
+
 def start(*, takes_over: bool = False) -> DaemonStatus:
     """Start the daemon, and wait until it answers. It outlives this process and its terminal.
 

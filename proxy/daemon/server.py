@@ -95,6 +95,7 @@ async def _serve(settings: Settings, host: Host, early: Early) -> None:
             started=timestamp(began),
             sessions=len(sessions),
             log_file=str(log_file()),
+            broken={str(directory): why for directory, why in sessions.broken.items()},
         )
 
     async with trio.open_nursery() as nursery:

@@ -23,6 +23,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     sessions: int = 0
     log_file: str = ""
+    broken: dict[str, str] = {}
+    """Directories of sessions that it could not go on with, and why."""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
