@@ -37,7 +37,9 @@ def drawn(rows: Sequence[msgspec.Struct], columns: Sequence[str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*_titles(columns), box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in _titles(columns):
+        table.add_column(title, overflow="fold")  # a path that is cut off helps nobody
     for line in _cells(rows, columns):
         table.add_row(*map(Text, line))  # code is no markup
     return table
