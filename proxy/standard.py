@@ -24,8 +24,8 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon import registry
 from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
-from proxy.daemon.control import timestamp, visible
-from proxy.daemon.vocabulary import SessionInfo
+from proxy.daemon.control import visible
+from proxy.daemon.vocabulary import SessionInfo, timestamp
 from proxy.display import SECOND_INTERRUPT_SECONDS, Display
 from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.unix_front import UnixFront
@@ -121,7 +121,10 @@ class StandardSession:
     def routes(self) -> list[Route]:
         """Return the routes of its socket."""
         stop = Route(method="DELETE", path=f"{PREFIX}/{{name}}", answer=self._stop)
-        return [*session_routes(self), stop]
+        return [*session_routes(self._table), stop]
+
+    async def _table(self) -> StandardSession:
+        return self
 
     async def _stop(self, request: Request) -> Response:
         """End the session, and this process with it. The answer does not wait for that."""

@@ -20,9 +20,9 @@ import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon.carrier import Carrier
-from proxy.daemon.control import timestamp, visible
+from proxy.daemon.control import visible
 from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
-from proxy.daemon.vocabulary import SessionInfo
+from proxy.daemon.vocabulary import SessionInfo, timestamp
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, InternalError, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
