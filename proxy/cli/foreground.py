@@ -16,7 +16,7 @@ from proxy.daemon import client
 from proxy.daemon.client import Daemon
 from proxy.daemon.vocabulary import AttachRequest, NewSession, SessionInfo
 from proxy.display import SECOND_INTERRUPT_SECONDS, Display
-from proxy.errors import Conflict, DaemonGone, NotFound
+from proxy.errors import Conflict, DaemonGone, DaemonSilent, NotFound
 
 LOOK_SECONDS = 0.5
 
@@ -87,6 +87,8 @@ class _Follower:
             clients = {(each.name, each.since) for each in daemon.clients(self._name)}
         except DaemonGone:
             client.start()
+            return True
+        except DaemonSilent:  # it is being replaced
             return True
         except NotFound:
             return False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from proxy.cli.table import drawn, show, show_json
+from proxy.errors import DaemonSilent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -60,24 +62,29 @@ def watch(look: Callable[[], Listing], *, as_json: bool) -> None:
         pass
 
 
+def _looks(look: Callable[[], Listing]) -> Iterator[Listing]:
+    """Look for ever. A daemon that is being replaced is looked at again."""
+    while True:
+        with suppress(DaemonSilent):
+            yield look()
+        time.sleep(LOOK_SECONDS)
+
+
 def _print_changes(look: Callable[[], Listing], tell: Callable[[Listing], None]) -> None:
     told: Listing | None = None
-    while True:
-        listing = look()
+    for listing in _looks(look):
         if listing != told:
             told = listing
             tell(listing)
             sys.stdout.flush()
-        time.sleep(LOOK_SECONDS)
 
 
 def _redraw(look: Callable[[], Listing]) -> None:
     from rich.live import Live
 
-    with Live(_drawn(look()), auto_refresh=False) as live:
-        while True:
-            time.sleep(LOOK_SECONDS)
-            live.update(_drawn(look()), refresh=True)
+    with Live(auto_refresh=False) as live:
+        for listing in _looks(look):
+            live.update(_drawn(listing), refresh=True)
 
 
 def _drawn(listing: Listing) -> RenderableType:

@@ -48,7 +48,10 @@ def _end_run(holder: Daemon, name: str) -> None:
     with contextlib.suppress(DaemonSilent):
         holder.stop_session(name)
     deadline = time.monotonic() + STOP_SECONDS
-    while registry.runs(name):
+    while True:
+        with contextlib.suppress(DaemonSilent):  # it ends while it is asked
+            if not registry.runs(name):
+                return
         if time.monotonic() > deadline:
             raise KmuxError(f"{name} does not end; press Ctrl-C twice where kmux run was started")
         time.sleep(LOOK_SECONDS)

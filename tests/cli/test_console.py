@@ -44,7 +44,7 @@ def test_it_joins(daemon: Daemon) -> None:
 
 def test_it_is_not_installed(daemon: Daemon) -> None:
     """Beside this interpreter there is nothing else, nor on the PATH."""
-    daemon.kmux("new", "analysis", "--kernel", "bash")
+    daemon.kmux("new", "analysis")
     lonely = daemon.workplace.root / "lonely" / "python"
     lonely.parent.mkdir()
     lonely.symlink_to(os.path.realpath(sys.executable))

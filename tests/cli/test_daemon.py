@@ -53,13 +53,13 @@ def test_kernels_outlive_it(daemon: Daemon) -> None:
 
 
 def test_a_session_that_it_cannot_go_on_with(daemon: Daemon) -> None:
-    daemon.kmux("new", "whole", "--kernel", "bash")
+    daemon.kmux("new", "whole")
     daemon.kmux("daemon", "stop")
     broken = daemon.workplace.root / "data" / "sessions" / "broken"
     broken.mkdir()
     (broken / "session.json").write_text('{"name": "bro')
     listed = daemon.workplace.kmux("ps")
-    assert listed.stdout.splitlines()[1].startswith("whole\tbash\t")
+    assert listed.stdout.splitlines()[1].startswith("whole\tpython3\t")
     assert listed.stderr.startswith(f"not gone on with: {broken}/session.json is damaged (")
     assert len(listed.stderr.splitlines()) == 1
     assert list(daemon.json("daemon", "status")["broken"]) == [str(broken)]

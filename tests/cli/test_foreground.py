@@ -90,13 +90,13 @@ def test_what_the_daemon_does_not_know(daemon: Daemon) -> None:
     assert daemon.refused("run", "--daemon", "--curve") == (
         "--curve is not for the daemon; leave --daemon out. See: kmux run --help"
     )
-    daemon.kmux("new", "shared", "--kernel", "bash")
-    said = daemon.refused("run", "--daemon", "--name", "shared", "--kernel", "python3")
-    assert said.startswith("session 'shared' runs already, with kernel bash")
+    daemon.kmux("new", "shared")
+    said = daemon.refused("run", "--daemon", "--name", "shared", "--kernel", "bash")
+    assert said.startswith("session 'shared' runs already, with kernel python3")
 
 
 def test_standalone_whatever_the_setting_says(daemon: Daemon) -> None:
-    options = ("--standalone", "--name", "alone", "--kernel", "bash")
+    options = ("--standalone", "--name", "alone")
     with daemon.workplace.run(*options, KMUX_DAEMON_EXECUTION="true") as kmux:
         kmux.client()
         assert kmux.ps()["daemon"] is False

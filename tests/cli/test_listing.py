@@ -41,7 +41,7 @@ def test_a_script_reads_a_line_for_each_change(daemon: Daemon) -> None:
     with watching(daemon, "ps", "--watch", "--json") as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline()) == []
-        daemon.kmux("new", "watched", "--kernel", "bash")
+        daemon.kmux("new", "watched")
         seen = []
         while not seen or seen[-1]["status"] != "idle":
             ((row),) = json.loads(process.stdout.readline())
@@ -64,10 +64,10 @@ def test_a_person_sees_it_redrawn(daemon: Daemon) -> None:
     try:
         terminal.expect("No notebook has a shared kernel")
         notebook = daemon.workplace.root / "a.ipynb"
-        daemon.kmux("new", "--notebook", str(notebook), "--kernel", "bash")
+        daemon.kmux("new", "--notebook", str(notebook))
         terminal.expect_exact("\x1b[2K")  # what was there is erased
         terminal.expect("NOTEBOOK .*PEERS")
-        terminal.expect(r"a\.ipynb .*bash .* idle .*0")
+        terminal.expect(r"a\.ipynb .*python3 .* idle .*0")
         terminal.sendintr()
         terminal.expect(pexpect.EOF)
         terminal.close()

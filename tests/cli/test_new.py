@@ -56,6 +56,6 @@ def test_what_cannot_be_is_told_in_a_line(daemon: Daemon) -> None:
     assert "kernel 'gone' did not start" in daemon.refused("new", "--kernel", "gone", status=3)
     assert daemon.json("ps") == []
     assert daemon.kmux("ps") == "No kernel runs. Start one with: kmux new\n"
-    daemon.kmux("new", "mine", "--kernel", "bash", "--no-record")
+    daemon.kmux("new", "mine", "--no-record")
     assert "'mine' runs already" in daemon.refused("new", "mine")
     assert "'mine' runs already" in daemon.refused("run", "--name", "mine")

@@ -43,7 +43,7 @@ def test_a_session_by_its_name(daemon: Daemon) -> None:
     assert daemon.json("ps") == []
     assert has_ended(row["pid"])
     assert not os.path.exists(made["connection_file"])
-    for command in ("attach", "clients", "interrupt", "logs", "queue", "restart", "stop"):
+    for command in ("attach", "logs", "restart"):
         assert daemon.refused(command, "thesis").startswith("no session 'thesis' runs")
 
 
@@ -95,9 +95,9 @@ def test_a_dead_kernel_and_its_problem(daemon: Daemon) -> None:
 def test_all_are_ended_also_those_of_a_kmux_run_and_of_a_daemon_that_was_killed(
     daemon: Daemon,
 ) -> None:
-    kept = daemon.json("new", "kept", "--kernel", "bash")["pid"]
+    kept = daemon.json("new", "kept")["pid"]
     os.kill(daemon.pid, signal.SIGKILL)
-    with daemon.workplace.run("--name", "running", "--kernel", "bash") as kmux:
+    with daemon.workplace.run("--name", "running") as kmux:
         kmux.client()
         assert daemon.kmux("stop", "--all") == "stopped kept\nstopped running\n"
         assert kmux.process.wait(15) == 0
