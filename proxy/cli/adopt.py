@@ -22,7 +22,8 @@ def command(connection_file: str, name: str | None, as_json: bool) -> None:
 
     It is interrupted by message, and never restarted or ended: kmux stop only lets go of it.
     Its widgets are found, also where it is busy. A file that is not there is looked for among
-    Jupyter's, as jupyter console --existing does: a part of its name will do.
+    Jupyter's, as jupyter console --existing does: a part of its name will do. (%connect_info in a
+    notebook says which one is its kernel's.)
 
     \b
     Example:
