@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
+from proxy.daemon.client import environment
 from proxy.daemon.vocabulary import NewSession
 from proxy.settings import Settings, load
 
@@ -75,7 +75,7 @@ def wish(options: Mapping[str, Any], *, name: str | None, cwd: str) -> NewSessio
         kernel=wanted.default_kernel,
         name=name,
         cwd=cwd,
-        env=dict(os.environ),
+        env=environment(),
         restart=wanted.restart,
         prompts=wanted.prompts,
         away_hours=wanted.away_hours,

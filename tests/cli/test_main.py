@@ -54,6 +54,14 @@ def test_nor_does_a_tab(workplace: Workplace, words: str) -> None:
     assert HEAVY & imported(workplace, [], **asked) == set()
 
 
+def test_the_daemon_answers_before_it_imports_what_sessions_take(workplace: Workplace) -> None:
+    """It took half a second, for which the first command waited."""
+    program = "import proxy.cli.daemon_serve, sys; print(*sys.modules)"
+    loaded = workplace.run_python(sys.executable, "-c", program).stdout.split()
+    assert "trio" in loaded
+    assert HEAVY & set(loaded) == {"trio"}
+
+
 def imported(workplace: Workplace, arguments: list[str], **environment: str) -> set[str]:
     """Which modules a command had imported when it was done."""
     result = subprocess.run(

@@ -17,13 +17,16 @@ def test_a_kernel_for_a_notebook(daemon: Daemon) -> None:
     (home / "course").mkdir()
     notebook = str(home / "course" / "week 1.ipynb")
     made = daemon.json(
-        "new", "--notebook", notebook, "--max-age", "12", KMUX_RESTART="owner", COURSE="statistics"
+        *("new", "--notebook", notebook, "--max-age", "12"),
+        KMUX_RESTART="owner",
+        COURSE="statistics",
+        JPY_PARENT_PID="1",  # in a cell: !kmux new
     )
     assert (made["name"], made["kernel"], made["language"]) == ("week-1", "python3", "python")
     assert (made["clients"], made["daemon"]) == (0, True)
     client = daemon.attach(made["connection_file"])
-    client.run("import os; print(os.getcwd(), os.environ['COURSE'])")
-    assert client.text() == f"{home}/course statistics\n"
+    client.run("import os; print(os.getcwd(), *map(os.getenv, ['COURSE', 'JPY_PARENT_PID']))")
+    assert client.text() == f"{home}/course statistics None\n"
     assert daemon.json("ps") == [{**made, "clients": 1, "status": "idle"}]
     assert daemon.json("notebooks") == [
         {
