@@ -47,6 +47,16 @@ def test_a_session_by_its_name(daemon: Daemon) -> None:
         assert daemon.refused(command, "thesis").startswith("no session 'thesis' runs")
 
 
+def test_who_gets_a_name_that_another_one_had_gets_other_files(daemon: Daemon) -> None:
+    before = daemon.json("new", "analysis")["connection_file"]
+    daemon.kmux("rename", "analysis", "thesis")
+    assert daemon.kmux("attach", "thesis").strip() == before
+    after = daemon.json("new", "analysis")["connection_file"]
+    assert after != before
+    daemon.kmux("stop", "analysis")
+    assert daemon.attach(before).run("1")["status"] == "ok"
+
+
 def test_what_a_kernels_process_writes(daemon: Daemon) -> None:
     client = daemon.attach(daemon.json("new", "analysis")["connection_file"])
     follower = subprocess.Popen(
