@@ -29,7 +29,7 @@ from proxy.settings import data_dir
 from proxy.wire.connection import ConnectionInfo
 
 VERSION = 1
-_STATE = "session.json"
+STATE = "session.json"
 _CARRIED = "carried.msgpack"
 
 Kind = Literal["shared", "exclusive", "replay", "read_only", "shim"]
@@ -93,22 +93,11 @@ class SessionDirectory:
 
     def write(self, state: SessionState) -> None:
         """Keep the state, whole or not at all. Raises :class:`StoreError`."""
-        self._replace(_STATE, msgspec.json.format(msgspec.json.encode(state)))
+        self._replace(STATE, msgspec.json.format(msgspec.json.encode(state)))
 
     def read(self) -> SessionState:
         """Return the state. Raises :class:`StoreError` where it cannot be used."""
-        path = self.path / _STATE
-        try:
-            state = msgspec.json.decode(path.read_bytes(), type=SessionState)
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise StoreError(
-                f"{path} is damaged ({error}); kmux doctor --fix sets it aside"
-            ) from None
-        if state.version > VERSION:
-            raise StoreError(f"{path} was written by a later version of kmux; upgrade this one")
-        return state
+        return read_state(self.path)
 
     def keep_carried(self, raw: bytes) -> None:
         """Keep what is on its way. Raises :class:`StoreError`."""
@@ -140,6 +129,27 @@ class SessionDirectory:
                 f"cannot write {self.path / name}: {error.strerror}; make room there, or set "
                 "KMUX_DATA_DIR to another directory"
             ) from None
+
+
+def read_state(directory: Path) -> SessionState:
+    """Return the state in a session's directory. Raises :class:`StoreError`; one that is damaged
+    is a :class:`DamagedState`."""
+    path = directory / STATE
+    try:
+        state = msgspec.json.decode(path.read_bytes(), type=SessionState)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise DamagedState(
+            f"{path} is damaged ({error}); kmux doctor --fix sets it aside"
+        ) from None
+    if state.version > VERSION:
+        raise StoreError(f"{path} was written by a later version of kmux; upgrade this one")
+    return state
+
+
+class DamagedState(StoreError):
+    """A session's state that is no state."""
 
 
 def sessions_directory() -> Path:

@@ -83,6 +83,18 @@ def _locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def remove_left(path: Path) -> bool:
+    """Take a socket away that nobody listens on. Returns whether it was one.
+
+    Raises :class:`ConfigError` where that cannot be told, and OSError where it cannot be done.
+    """
+    with _locked(path.parent):
+        if is_served(path):
+            return False
+        path.unlink()
+    return True
+
+
 def is_served(path: Path) -> bool:
     """Whether somebody listens there. Raises :class:`ConfigError` where no socket can be."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from proxy.errors import ConfigError
@@ -11,39 +12,57 @@ from proxy.errors import ConfigError
 def runtime_dir() -> Path:
     """Return kmux's own directory for sockets and kernels' private files: made, mode 0700.
 
-    ``KMUX_RUNTIME_DIR``; else ``kmux`` in ``XDG_RUNTIME_DIR``; else, as tmux does,
-    ``kmux-UID`` in the directory for temporary files. Raises :class:`ConfigError` where it cannot
-    be made, or belongs to somebody else.
+    Raises :class:`ConfigError` where it cannot be made, or belongs to somebody else.
     """
-    if configured := os.environ.get("KMUX_RUNTIME_DIR"):
-        path = Path(configured)
-    elif runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        path = Path(runtime) / "kmux"
-    else:
-        import tempfile  # it takes as long to import as the rest of this package
-
-        path = Path(tempfile.gettempdir()) / f"kmux-{os.getuid()}"
-        if path.is_symlink():  # anybody may have made it
-            raise ConfigError(f"{path} leads elsewhere; remove it, or set KMUX_RUNTIME_DIR")
+    path = runtime_path()
+    if leads_elsewhere(path):
+        raise ConfigError(f"{path} leads elsewhere; remove it, or set KMUX_RUNTIME_DIR")
     return _private(path, "runtime directory", "KMUX_RUNTIME_DIR")
+
+
+def runtime_path(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where the runtime directory is, whether or not it is there and any good.
+
+    ``KMUX_RUNTIME_DIR``; else ``kmux`` in ``XDG_RUNTIME_DIR``; else, as tmux does,
+    ``kmux-UID`` in the directory for temporary files.
+    """
+    if configured := environment.get("KMUX_RUNTIME_DIR"):
+        return Path(configured)
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "kmux"
+    import tempfile  # it takes as long to import as the rest of this package
+
+    return Path(tempfile.gettempdir()) / f"kmux-{os.getuid()}"
+
+
+def leads_elsewhere(path: Path) -> bool:
+    """Whether the runtime directory is a link that anybody may have made: nobody has chosen it."""
+    chosen = os.environ.get("KMUX_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
+    return not chosen and path.is_symlink()
 
 
 def data_dir() -> Path:
     """Return kmux's own directory for what outlives it, the records: made, mode 0700.
 
+    Raises :class:`ConfigError` as :func:`runtime_dir` does.
+    """
+    return _private(data_path(), "data directory", "KMUX_DATA_DIR")
+
+
+def data_path() -> Path:
+    """Return where the data directory is, whether or not it is there and any good.
+
     ``KMUX_DATA_DIR``; else ``kmux`` in ``XDG_DATA_HOME``; else ``~/.local/share/kmux``. Raises
-    :class:`ConfigError` as :func:`runtime_dir` does.
+    :class:`ConfigError` for a user without a home directory.
     """
     if configured := os.environ.get("KMUX_DATA_DIR"):
-        path = Path(configured)
-    elif data := os.environ.get("XDG_DATA_HOME"):
-        path = Path(data) / "kmux"
-    else:
-        try:
-            path = Path.home() / ".local" / "share" / "kmux"
-        except RuntimeError:  # a user id of a container, which no file knows
-            raise ConfigError("this user has no home directory; set KMUX_DATA_DIR") from None
-    return _private(path, "data directory", "KMUX_DATA_DIR")
+        return Path(configured)
+    if data := os.environ.get("XDG_DATA_HOME"):
+        return Path(data) / "kmux"
+    try:
+        return Path.home() / ".local" / "share" / "kmux"
+    except RuntimeError:  # a user id of a container, which no file knows
+        raise ConfigError("this user has no home directory; set KMUX_DATA_DIR") from None
 
 
 def log_file() -> Path:

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.daemon.state import EndpointState, SessionDirectory, SessionState, known
+from proxy.daemon.state import (
+    DamagedState,
+    EndpointState,
+    SessionDirectory,
+    SessionState,
+    known,
+)
 from proxy.errors import StoreError
 from proxy.message import MsgId
 from proxy.session import carrying
@@ -47,7 +53,7 @@ def test_a_file_that_is_cut_anywhere_is_refused_in_one_line(directory: SessionDi
     for length in range(len(whole)):
         file.write_bytes(whole[:length])
         if whole[length:].strip():
-            with pytest.raises(StoreError, match=r"is damaged .*kmux doctor --fix"):
+            with pytest.raises(DamagedState, match=r"is damaged .*kmux doctor --fix"):
                 directory.read()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.endpoints.unix_socket import listen_on
+from proxy.endpoints.unix_socket import listen_on, remove_left
 from proxy.errors import ConfigError
 
 
@@ -53,6 +53,19 @@ def test_one_that_was_left_is_replaced(path: Path) -> None:
     mine.close()
 
 
+def test_one_that_was_left_is_removed_and_one_that_is_served_is_not(path: Path) -> None:
+    mine = listen_on(path, 5)
+    assert not remove_left(path)
+    assert path.exists()
+    mine.socket.close()  # as when it is killed
+    assert remove_left(path)
+    assert not path.exists()
+    path.write_text("")
+    with pytest.raises(ConfigError, match="is no socket"):
+        remove_left(path)
+    assert path.exists()
+
+
 def test_one_that_somebody_listens_on_is_not(path: Path) -> None:
     mine = listen_on(path, 5)
     assert refused(path) == f"somebody listens on {path} already; end it first"
@@ -72,7 +85,7 @@ def test_one_whose_owner_has_no_time_is_not(path: Path) -> None:
 STARTER = """
 import sys
 from pathlib import Path
-from proxy.endpoints.unix_socket import listen_on
+from proxy.endpoints.unix_socket import listen_on, remove_left
 from proxy.errors import ConfigError
 print("ready", flush=True)
 for round in sys.stdin:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import ConfigError
-from proxy.settings import config_file, data_dir, log_file, runtime_dir
+from proxy.settings import config_file, data_dir, data_path, log_file, runtime_dir, runtime_path
 
 EACH = pytest.mark.parametrize(
     ("directory", "variable"),
@@ -46,6 +46,17 @@ def test_where_anybody_can_write_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "tmp" / f"kmux-{os.getuid()}").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="leads elsewhere; remove it, or set KMUX_RUNTIME_DIR"):
         runtime_dir()
+
+
+def test_where_they_are_is_told_without_making_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert runtime_path() == tmp_path / "run" / "kmux"
+    assert runtime_path({"KMUX_RUNTIME_DIR": "/elsewhere"}) == Path("/elsewhere"), "another's"
+    assert data_path() == tmp_path / "data" / "kmux"
+    assert {path.name for path in tmp_path.iterdir()} == {"tmp"}
 
 
 def test_records_are_with_the_data_of_other_programs(
