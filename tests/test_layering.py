@@ -40,6 +40,7 @@ BELOW_CLI = BELOW_RUNNER | {
     "daemon",
     "display",
     "standard",
+    "doctor",
     "jupyter",
     "environments",
 }
@@ -65,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "display": {"daemon"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
     "standard": BELOW_RUNNER | {"runner", "hosting", "daemon", "display"},
+    "doctor": EDGES | {"settings", "daemon", "kernels", "endpoints"},
     "cli": BELOW_CLI,
     "__main__": {"cli"},
     "__init__": set(),
@@ -111,6 +113,8 @@ COVERED_ELSEWHERE = {
     "proxy.daemon.place": "tests/daemon/test_server.py",
     "proxy.daemon.sessions": "tests/daemon/test_server.py",
     "proxy.daemon.handover": "tests/daemon/test_outliving.py",
+    "proxy.doctor.findings": "tests/doctor/test_examination.py",
+    "proxy.doctor.surroundings": "tests/doctor/test_sockets.py",
     "proxy.cli.daemon_serve": "tests/daemon/test_server.py",
     "proxy.cli.kernelspec": "tests/jupyter",
 }
