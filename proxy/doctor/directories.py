@@ -13,6 +13,7 @@ from proxy.doctor.findings import Finding, error, of_error, ok, warning
 from proxy.doctor.surroundings import Surroundings
 from proxy.errors import ConfigError
 from proxy.settings import data_path, runtime_path
+from proxy.settings.directories import leads_elsewhere
 
 MIN_FREE_BYTES = 100 * 1000**2
 MAX_SOCKET_BYTES = 107
@@ -23,9 +24,10 @@ OTHERS = 0o077
 def check(surroundings: Surroundings) -> list[Finding]:
     """Look at all of them."""
     runtime = runtime_path()
-    found = _private(runtime, "runtime directory", "KMUX_RUNTIME_DIR")
-    found += _below(surroundings.daemon_socket.parent)
-    found += socket_lengths(runtime)
+    if leads_elsewhere(runtime):
+        found = [error(f"{runtime} leads elsewhere", "remove it, or set KMUX_RUNTIME_DIR")]
+    else:
+        found = _runtime(runtime, surroundings)
     try:
         found += _private(data_path(), "data directory", "KMUX_DATA_DIR")
     except ConfigError as failure:
@@ -36,6 +38,11 @@ def check(surroundings: Surroundings) -> list[Finding]:
     else:
         found += _usable(jupyter, "Jupyter runtime directory", "JUPYTER_RUNTIME_DIR")
     return found
+
+
+def _runtime(path: Path, surroundings: Surroundings) -> list[Finding]:
+    found = _private(path, "runtime directory", "KMUX_RUNTIME_DIR")
+    return [*found, *_below(surroundings.daemon_socket.parent), *socket_lengths(path)]
 
 
 def _private(path: Path, what: str, variable: str) -> list[Finding]:

@@ -25,6 +25,7 @@ from proxy.endpoints.peers import peer_of
 from proxy.endpoints.unix_socket import is_served
 from proxy.errors import ConfigError, DaemonGone, KmuxError, StoreError
 from proxy.settings import data_path, runtime_path
+from proxy.settings.directories import leads_elsewhere
 
 if TYPE_CHECKING:
     from proxy.daemon.state import SessionState
@@ -72,7 +73,8 @@ class Surroundings:
     @cached_property
     def runtime(self) -> Path | None:
         """The runtime directory, if there is one to look into."""
-        return _usable(runtime_path())
+        path = runtime_path()
+        return None if leads_elsewhere(path) else _usable(path)
 
     @cached_property
     def data(self) -> Path | None:
@@ -105,9 +107,9 @@ class Surroundings:
     def daemon(self) -> DaemonStatus | KmuxError:
         """What the daemon says of itself, or why it says nothing. One that comes up is waited for,
         as long as one that does not answer."""
-        for directory in (runtime_path(), self.daemon_socket.parent):
-            if os.path.lexists(directory) and _usable(directory) is None:
-                return DaemonGone(f"{directory} cannot be used")  # it is said elsewhere
+        parent = self.daemon_socket.parent
+        if self.runtime is None or (os.path.lexists(parent) and _usable(parent) is None):
+            return DaemonGone(f"{parent} cannot be used")  # it is said elsewhere
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             answer = _asked(self.daemon_socket, "/kmux/daemon", DaemonStatus)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
-from pathlib import Path
 
+from proxy.daemon.systemd import unit_file
 from proxy.doctor.findings import Finding, error, ok
 from proxy.doctor.pythons import Question, ask
 from proxy.doctor.surroundings import Surroundings
+from proxy.errors import ConfigError
 
-NAME = "kmux.service"
 _PREFIXES = "@-:+!|"
 """What may stand ahead of a command (systemd.service, "Command lines")."""
 REMEDY = "kmux daemon install writes it anew; kmux daemon uninstall removes it"
@@ -20,15 +19,13 @@ REMEDY = "kmux daemon install writes it anew; kmux daemon uninstall removes it"
 
 def check(surroundings: Surroundings) -> list[Finding]:
     """Read the unit, and ask its Python."""
-    path = unit_file()
     try:
-        text = path.read_text() if path is not None else None
-    except FileNotFoundError:
-        text = None
+        path = unit_file()
+        text = path.read_text()
+    except (ConfigError, FileNotFoundError):
+        return [ok("no unit; commands start the daemon when they need it")]
     except (OSError, UnicodeDecodeError) as failure:
         return [error(f"{path} cannot be read: {failure}", REMEDY)]
-    if text is None:
-        return [ok("no unit; commands start the daemon when they need it")]
     command = program(text)
     if command is None:
         return [error(f"{path} starts nothing", REMEDY)]
@@ -39,15 +36,6 @@ def check(surroundings: Surroundings) -> list[Finding]:
         if not (answer := ask([question])[question]).package:
             return [error(f"{path} starts {command}, which has no kmux: {answer.failure}", REMEDY)]
     return [ok(f"{path}")]
-
-
-def unit_file() -> Path | None:
-    """Return where the unit would be. None for a user without a home directory."""
-    try:
-        config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    except RuntimeError:
-        return None
-    return Path(config) / "systemd" / "user" / NAME
 
 
 def program(unit: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections import namedtuple
 from pathlib import Path
 
@@ -94,6 +95,19 @@ def test_somebody_elses(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> No
     found = bad(check(Surroundings()))
     assert [finding.level for finding in found] == ["error"] * 4
     assert all("belongs to another user" in finding.what for finding in found)
+
+
+def test_a_link_that_anybody_may_have_made(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("KMUX_RUNTIME_DIR")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(machine.runtime))
+    link = machine.runtime / f"kmux-{os.getuid()}"
+    link.symlink_to(tmp_path)
+    around = Surroundings()
+    assert only(check(around)).what == f"{link} leads elsewhere"
+    assert around.runtime is None
 
 
 def test_nobody_has_no_home(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

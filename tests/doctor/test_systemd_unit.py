@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.daemon import systemd
 from proxy.doctor.surroundings import Surroundings
 from proxy.doctor.systemd_unit import check, program
 from tests.doctor.machine import Machine, bad, only
@@ -31,6 +32,12 @@ def test_one_that_starts_this_kmux(unit: Path) -> None:
     unit.write_text(starting(sys.executable))
     (found,) = check(Surroundings())
     assert (found.level, found.what) == ("ok", str(unit))
+
+
+def test_what_kmux_writes_is_read(unit: Path) -> None:
+    unit.write_text(systemd.unit({}))
+    assert program(unit.read_text()) == sys.executable
+    assert bad(check(Surroundings())) == []
 
 
 def test_one_that_starts_what_is_gone(unit: Path) -> None:
