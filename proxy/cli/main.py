@@ -39,6 +39,7 @@ MORE = {
         "completion": "Print the script that completes names in bash, zsh or fish.",
         "config": "Show the settings, and where each comes from.",
         "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
+        "doctor": "Look for what goes wrong, and say what to do about it.",
         "lab": "Open a notebook in JupyterLab on a shared kernel.",
     },
 }
