@@ -36,8 +36,8 @@ class Effort:
     memory_frontends: int
     memory_executions: int
     memory_models: tuple[int, ...]
-    record_rounds: int
-    record_cell_rounds: int
+    record_request_turns: int
+    record_cell_turns: int
     record_burst_rounds: int
     record_burst_messages: int
     record_updates: tuple[int, ...]
@@ -74,8 +74,8 @@ FULL = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000, 6000),
-    record_rounds=30,
-    record_cell_rounds=60,
+    record_request_turns=200,
+    record_cell_turns=300,
     record_burst_rounds=1,
     record_burst_messages=20_000,
     record_updates=(1_000, 10_000, 100_000),
@@ -113,8 +113,8 @@ QUICK = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000,),
-    record_rounds=6,
-    record_cell_rounds=4,
+    record_request_turns=30,
+    record_cell_turns=20,
     record_burst_rounds=1,
     record_burst_messages=4_000,
     record_updates=(1_000, 10_000),
