@@ -83,7 +83,7 @@ FULL = Effort(
     record_join_rounds=8,
     record_large_rounds=6,
 )
-"""Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+"""Some 15 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
 QUICK = Effort(
     rounds=5,
@@ -122,4 +122,4 @@ QUICK = Effort(
     record_join_rounds=3,
     record_large_rounds=2,
 )
-"""Three minutes, to see that everything works; the figures are rough."""
+"""Five minutes, to see that everything works; the figures are rough."""
