@@ -107,7 +107,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
     parser.add_argument(
-        "--quick", action="store_true", help="three minutes instead of eleven; rough"
+        "--quick", action="store_true", help="five minutes instead of fifteen; rough"
     )
     options = parser.parse_args()
     for name in options.scenarios:

@@ -36,8 +36,8 @@ class Effort:
     memory_frontends: int
     memory_executions: int
     memory_models: tuple[int, ...]
-    record_rounds: int
-    record_cell_rounds: int
+    record_request_turns: int
+    record_cell_turns: int
     record_burst_rounds: int
     record_burst_messages: int
     record_updates: tuple[int, ...]
@@ -74,8 +74,8 @@ FULL = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000, 6000),
-    record_rounds=30,
-    record_cell_rounds=60,
+    record_request_turns=200,
+    record_cell_turns=300,
     record_burst_rounds=1,
     record_burst_messages=20_000,
     record_updates=(1_000, 10_000, 100_000),
@@ -83,7 +83,7 @@ FULL = Effort(
     record_join_rounds=8,
     record_large_rounds=6,
 )
-"""Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+"""Some 15 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
 QUICK = Effort(
     rounds=5,
@@ -113,8 +113,8 @@ QUICK = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000,),
-    record_rounds=6,
-    record_cell_rounds=4,
+    record_request_turns=30,
+    record_cell_turns=20,
     record_burst_rounds=1,
     record_burst_messages=4_000,
     record_updates=(1_000, 10_000),
@@ -122,4 +122,4 @@ QUICK = Effort(
     record_join_rounds=3,
     record_large_rounds=2,
 )
-"""Three minutes, to see that everything works; the figures are rough."""
+"""Five minutes, to see that everything works; the figures are rough."""
