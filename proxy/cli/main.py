@@ -23,6 +23,8 @@ COMMANDS = {
     "config": "Show the settings, and where each comes from.",
     "completion": "Print the script that completes names in bash, zsh or fish.",
 }
+HIDDEN = ("shim",)
+"""What kernelspecs run, and not people."""
 PROGRAM = "kmux"
 
 
@@ -33,7 +35,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
         module = importlib.import_module(f"proxy.cli.{cmd_name}")
         command: click.Command = module.command

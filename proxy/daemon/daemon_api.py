@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from pathlib import Path
-
-import msgspec
-import trio
+from collections.abc import Callable
 
 from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
-from proxy.daemon.live import LiveSession, Parting
+from proxy.daemon.live import LiveSession
 from proxy.daemon.sessions import Sessions
+from proxy.daemon.shims import Shims
 from proxy.daemon.vocabulary import (
     Adoption,
     Attached,
@@ -19,12 +15,10 @@ from proxy.daemon.vocabulary import (
     DaemonStatus,
     NewSession,
     Rename,
-    ShimNews,
+    ShimCalled,
     ShimRequest,
 )
 from proxy.endpoints.routes import Request, Response, Route, json_response
-
-MAX_NEWS = 16
 
 
 class DaemonApi:
@@ -37,6 +31,7 @@ class DaemonApi:
         end: Callable[[bool], None],
     ) -> None:
         """``end`` ends the daemon; True: its sessions as well."""
+        self.shims = Shims(sessions)
         self._sessions = sessions
         self._status = status
         self._end = end
@@ -51,6 +46,7 @@ class DaemonApi:
             Route(method="POST", path=PREFIX, answer=self._new),
             Route(method="POST", path="/kmux/adoptions", answer=self._adopt),
             Route(method="POST", path="/kmux/shims", answer=self._shim),
+            Route(method="POST", path="/kmux/shims/interrupt", answer=self._interrupt_by_shim),
             Route(method="DELETE", path=one, answer=self._stop_session),
             Route(method="PATCH", path=one, answer=self._rename),
             Route(method="POST", path=f"{one}/endpoints", answer=self._attach),
@@ -91,36 +87,12 @@ class DaemonApi:
         return json_response({"file": str(live.directory.kernel.output_file)})
 
     async def _shim(self, request: Request) -> Response:
-        wish = request.read(ShimRequest)
-        live = await self._session_for(wish)
-        send, receive = trio.open_memory_channel[ShimNews](MAX_NEWS)
+        shim = await self.shims.attach(request.read(ShimRequest))
+        return Response(headers=(("Content-Type", "application/jsonlines"),), body=shim)
 
-        def parted(how: Parting) -> None:
-            with suppress(trio.WouldBlock):  # it does not listen
-                send.send_nowait(ShimNews(event=how, name=live.name, status=live.exit_status))
-
-        tag = live.attach_shim(Path(wish.connection_file), wish.owner_pid, parted)
-        self._sessions.remember_shim(wish.connection_file, live)
-        send.send_nowait(ShimNews(event="attached", name=live.name, problem=live.problem))
-
-        async def news() -> AsyncIterator[bytes]:
-            try:
-                async for each in receive:
-                    yield msgspec.json.encode(each) + b"\n"
-            finally:
-                live.detach(tag)
-
-        headers = (("Content-Type", "application/jsonlines"),)
-        return Response(headers=headers, body=news())
-
-    async def _session_for(self, wish: ShimRequest) -> LiveSession:
-        if wish.name is not None:
-            return self._sessions.get(wish.name)
-        known = self._sessions.of_shim(wish.connection_file)
-        if known is not None:
-            return known
-        assert wish.new is not None
-        return await self._sessions.new(wish.new)
+    async def _interrupt_by_shim(self, request: Request) -> Response:
+        self.shims.interrupt(request.read(ShimCalled).connection_file)
+        return NO_CONTENT
 
 
 def _made(live: LiveSession) -> Response:

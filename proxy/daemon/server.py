@@ -32,6 +32,8 @@ from proxy.logs import configure_file, log
 from proxy.settings import Settings, log_file
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+TELL_SECONDS = 1.0
+"""For shims to hear of it: they would take it for a crash, and start another daemon at once."""
 
 
 class _Sink:
@@ -99,17 +101,21 @@ async def _serve(settings: Settings, host: Host, early: Early) -> None:
 
     async with trio.open_nursery() as nursery:
         sessions = Sessions(host, settings, early)
-        front = UnixFront(DaemonApi(sessions, status, end).routes(), _Sink(), path=socket_path())
+        api = DaemonApi(sessions, status, end)
+        front = UnixFront(api.routes(), _Sink(), path=socket_path())
         await front.listen()
         await nursery.start(_obey_signals, end)
         await nursery.start(sessions.run)
         await nursery.start(front.serve)
+        nursery.start_soon(api.shims.run)
         log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=len(sessions))
         await ending.wait()
         log().info("daemon.ending", sessions=len(sessions), with_them=end_sessions)
         if end_sessions:
             await sessions.stop_all()
-        else:
+        with trio.move_on_after(TELL_SECONDS):
+            await api.shims.end()
+        if not end_sessions:
             sessions.leave()
         nursery.cancel_scope.cancel()
     log().info("daemon.ended")
