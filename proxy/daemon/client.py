@@ -46,7 +46,7 @@ STOP_SECONDS = 30.0
 FLUSH_SECONDS = 30.0
 """Writing down a flood takes its time."""
 _LOOK_SECONDS = 0.01
-_DETACH = "import os, sys; os.fork() or os.execv(sys.argv[1], sys.argv[1:])"
+_DETACH = "import os, sys; os.fork() or os.setsid() or os.execv(sys.argv[1], sys.argv[1:])"
 """Be nobody's child: editors end their kernels with all descendants (VS Code), and kernels are the
 daemon's."""
 
@@ -223,7 +223,6 @@ def _launch(*, takes_over: bool) -> Iterator[_Said]:
             stdin=nothing,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
             cwd="/",
             env=_environment(),
         )

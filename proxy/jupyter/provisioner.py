@@ -20,6 +20,7 @@ asks for a restart and a shutdown as it asks any kernel, on the control channel;
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from pathlib import Path
@@ -97,11 +98,11 @@ class KmuxProvisioner(AsksKmux, LocalProvisioner):  # type: ignore[misc,unused-i
 
         def over() -> None:
             if (why := failure(attachment.outcome)) is not None:
-                self.log.error("kmux: %s", why)  # a process would have said so on its stderr
+                self._say(logging.ERROR, str(why))  # a process would have, on its stderr
 
         await asyncio.to_thread(attachment.open, over)
         if attachment.problem:
-            self.log.warning("kmux: %s: %s", attachment.name, attachment.problem)
+            self._say(logging.WARNING, f"{attachment.name}: {attachment.problem}")
         self._attachment = attachment
 
     # What it asks of a process
@@ -140,7 +141,10 @@ class KmuxProvisioner(AsksKmux, LocalProvisioner):  # type: ignore[misc,unused-i
         try:
             attachment.interrupt()
         except KmuxError as error:
-            self.log.warning("kmux: the kernel was not interrupted: %s", error)
+            self._say(logging.WARNING, f"the kernel was not interrupted: {error}")
+
+    def _say(self, level: int, what: str) -> None:
+        self.log.log(level, "kmux: %s", what)  # the application's log, not kmux's
 
     async def kill(self, restart: bool = False) -> None:
         """Let go of the kernel, which goes on."""
