@@ -60,8 +60,8 @@ def command(
 
 def _run_instead(kernel: str, file: str, arguments: tuple[str, ...]) -> None:
     """Have the kernel in this process, as the settings want it."""
-    command = [sys.executable, "-m", "proxy", "run", "--kernel", kernel, "-f", file, *arguments]
-    os.execv(sys.executable, command)  # noqa: S606
+    command = [sys.executable, "-P", "-m", "proxy", "run", "--kernel", kernel, "-f", file]
+    os.execv(sys.executable, [*command, *arguments])  # noqa: S606
 
 
 class _Signals:

@@ -214,7 +214,7 @@ class _Said:
 def _launch(*, takes_over: bool) -> Iterator[_Said]:
     import subprocess  # 5 ms
 
-    command = [sys.executable, "-m", "proxy", "daemon", "serve"]
+    command = [sys.executable, "-P", "-m", "proxy", "daemon", "serve"]
     if takes_over:
         command.append("--take-over")
     with open(os.devnull, "rb") as nothing:

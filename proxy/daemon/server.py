@@ -32,6 +32,8 @@ from proxy.logs import configure_file, log
 from proxy.settings import Settings, log_file
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+MAX_CONNECTIONS = 1000
+"""Each frontend's kernel holds one."""
 TELL_SECONDS = 1.0
 """For shims to hear of it: they would take it for a crash, and start another daemon at once."""
 
@@ -102,7 +104,9 @@ async def _serve(settings: Settings, host: Host, early: Early) -> None:
     async with trio.open_nursery() as nursery:
         sessions = Sessions(host, settings, early)
         api = DaemonApi(sessions, status, end)
-        front = UnixFront(api.routes(), _Sink(), path=socket_path())
+        front = UnixFront(
+            api.routes(), _Sink(), path=socket_path(), max_connections=MAX_CONNECTIONS
+        )
         await front.listen()
         await nursery.start(_obey_signals, end)
         await nursery.start(sessions.run)

@@ -109,7 +109,8 @@ class Shims:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._connected: dict[str, Shim] = {}
-        self._remembered: dict[str, LiveSession] = {}
+        self._remembered: dict[str, str] = {}
+        """Files of shims that hung up, and the id of the session that each had."""
         self._forsaken: dict[str, float] = {}
         """Files whose ports are kept, and since when."""
         self._none_left = trio.Event()
@@ -180,14 +181,15 @@ class Shims:
                 if new is not None:
                     live.belongs_to(new.notebook)
                 return live
-        known = self._remembered.get(file)
-        if known is None or known.ended.is_set():
-            return None
-        is_it = new is None or (new.kernel, new.notebook) == (
-            known.state.kernel_name,
-            known.state.notebook,
-        )
-        return known if is_it else None
+        for live in self._sessions.all():
+            state = live.state
+            if self._remembered.get(file) == state.id:
+                wanted = new is None or (new.kernel, new.notebook) == (
+                    state.kernel_name,
+                    state.notebook,
+                )
+                return live if wanted else None
+        return None
 
     async def _bind(self, shim: Shim, info: ConnectionInfo, owner_pid: int) -> None:
         deadline = trio.current_time() + PORTS_SECONDS
@@ -225,20 +227,23 @@ class Shims:
         return True
 
     def _remember(self, shim: Shim) -> None:
-        self._remembered[shim.file] = shim.live
+        self._remembered[shim.file] = shim.live.state.id
         if len(self._remembered) > MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
 
     def release_forsaken(self, now: float) -> None:
         """Take away the ports that nobody has come back for, also those of the last daemon."""
+        forsaken: dict[str, float] = {}
         for live in self._sessions.all():
             for endpoint in live.shim_endpoints():
                 if endpoint.file in self._connected:
                     continue
-                since = self._forsaken.setdefault(endpoint.file, now)
-                if now - since >= KEEP_SECONDS:
+                since = self._forsaken.get(endpoint.file, now)
+                if now - since < KEEP_SECONDS:
+                    forsaken[endpoint.file] = since
+                else:
                     live.detach(endpoint.tag.encode())
-                    del self._forsaken[endpoint.file]
+        self._forsaken = forsaken
 
     async def end(self) -> None:
         """Tell all that the daemon ends, and return when they have heard it."""

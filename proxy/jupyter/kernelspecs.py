@@ -78,7 +78,8 @@ def _describe(
 ) -> dict[str, Any]:
     metadata.pop("kernel_provisioner", None)  # it starts the real kernel, not kmux
     return {
-        "argv": [sys.executable, "-m", "proxy", *argv, "-f", "{connection_file}"],
+        # -P: the notebook's directory may have a proxy.py, or a select.py
+        "argv": [sys.executable, "-P", "-m", "proxy", *argv, "-f", "{connection_file}"],
         "display_name": display_name,
         "language": language,
         "interrupt_mode": "message",

@@ -58,6 +58,8 @@ def test_the_kernel_has_the_frontends_environment_and_directory(
     daemon.kmux("daemon", "start", OF_THE_DAEMON="1")
     directory = workplace.root / "here"
     directory.mkdir()
+    for trap in ("proxy.py", "select.py"):
+        (directory / trap).write_text("raise SystemExit('a file of the user was imported')")
     with started(workplace, cwd=str(directory), env={"OF_THE_FRONTEND": "grün"}) as frontend:
         frontend.client.run("import os")
         assert frontend.value("os.getcwd()") == str(directory)

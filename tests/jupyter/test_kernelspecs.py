@@ -35,7 +35,7 @@ def test_install_list_remove(workplace: Workplace, in_daemon: str, runs: str) ->
     assert spec["interrupt_mode"] == "message"
     assert spec["language"] == "python"
     command = [runs, "--kernel", "python3", "-f", "{connection_file}"]
-    assert spec["argv"] == [sys.executable, "-m", "proxy", *command]
+    assert spec["argv"] == [sys.executable, "-P", "-m", "proxy", *command]
     assert "python3-shared\t" in workplace.kmux("kernelspec", "list").stdout
     again = workplace.kmux("kernelspec", "install", "--kernel", "python3", *into)
     assert again.returncode == 0, "installing twice is no error"
@@ -52,7 +52,7 @@ def test_a_session_can_be_chosen_too(daemon: Daemon, workplace: Workplace) -> No
     directory = workplace.root / "jupyter/kernels/shared-Analysis-1"
     spec = json.loads((directory / "kernel.json").read_text())
     command = ["shim", "--attach", "Analysis-1", "-f", "{connection_file}"]
-    assert spec["argv"] == [sys.executable, "-m", "proxy", *command]
+    assert spec["argv"] == [sys.executable, "-P", "-m", "proxy", *command]
     assert (spec["display_name"], spec["language"]) == ("Shared: Analysis-1", "typescript")
     assert spec["metadata"]["kmux"] == {"session": "Analysis-1"}
     assert "shared-Analysis-1\t" in daemon.kmux("kernelspec", "list")
