@@ -215,7 +215,7 @@ class Shims:
             shim.live.detach(shim.tag)
         self._remembered.pop(shim.file, None)
         if shim.how is None:
-            self._remember(shim)
+            self._remember(shim.file, shim.live)
 
     def _forget(self, shim: Shim) -> bool:
         """It is connected no more. Returns whether nobody else has taken its place."""
@@ -226,8 +226,8 @@ class Shims:
             self._none_left.set()
         return True
 
-    def _remember(self, shim: Shim) -> None:
-        self._remembered[shim.file] = shim.live.state.id
+    def _remember(self, file: str, live: LiveSession) -> None:
+        self._remembered[file] = live.state.id
         if len(self._remembered) > MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
 
@@ -243,6 +243,7 @@ class Shims:
                     forsaken[endpoint.file] = since
                 else:
                     live.detach(endpoint.tag.encode())
+                    self._remember(endpoint.file, live)
         self._forsaken = forsaken
 
     async def end(self) -> None:

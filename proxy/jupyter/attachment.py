@@ -27,6 +27,8 @@ MOVE_SECONDS = 5.0
 """How long a daemon that has announced its end may take to be followed by another one."""
 RETURN_SECONDS = 60.0
 """After which a daemon that cannot be started is given up, and the kernel with it."""
+_STILL_THERE_SECONDS = 0.1
+"""How long a daemon that has announced its end may go on to answer."""
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.02, 1.0
 """Until it is tried again."""
 _NOT_THE_KERNELS = ("JPY_PARENT_PID", "JPY_INTERRUPT_EVENT")
@@ -106,6 +108,8 @@ class Attachment:
         wish = ShimRequest(
             connection_file=self._wish.connection_file, owner_pid=self._wish.owner_pid
         )
+        if patience:
+            time.sleep(_STILL_THERE_SECONDS)
         began, pause = time.monotonic(), _SHORTEST_SECONDS
         while not self._closed:
             waited = time.monotonic() - began
