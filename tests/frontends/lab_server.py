@@ -56,6 +56,13 @@ class LabServer:
         kernel_id: str = self.request("POST", "api/sessions", body)["kernel"]["id"]
         return kernel_id
 
+    def rename_notebook(self, path: str, new: str) -> None:
+        """Do what renaming one that is open does."""
+        self.request("PATCH", f"api/contents/{path}", {"path": new})
+        (session,) = self.request("GET", "api/sessions")
+        body = {"path": new, "name": new, "type": "notebook"}
+        self.request("PATCH", f"api/sessions/{session['id']}", body)
+
     def stop_kernel(self, kernel_id: str) -> None:
         """Do what "Shut Down Kernel" does, and return when the kernel has ended."""
         self.request("DELETE", f"api/kernels/{kernel_id}")

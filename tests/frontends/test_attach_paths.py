@@ -151,6 +151,7 @@ def test_jupyterlab(daemon: Daemon, workplace: Workplace, way: str) -> None:
         kernel_id = lab.open_notebook("work.ipynb", kernel)
         window = lab.window(kernel_id)
         window.listen()
+        lab.rename_notebook("work.ipynb", "renamed.ipynb")
         assert window.run("x = 41; print('of the window')")[1] == "of the window\n"
         assert session(daemon, "work")["notebook"] == str(workplace.root / "work.ipynb")
         other = joined(daemon, "work")
@@ -165,6 +166,7 @@ def test_jupyterlab(daemon: Daemon, workplace: Workplace, way: str) -> None:
         window.reconnect()
         window.listen()
         assert window.run("print('x' in dir())")[1] == "False\n"
+        assert session(daemon, "work")["notebook"] == str(workplace.root / "renamed.ipynb")
 
         window.run("x = 42")
         cell = other.execute("import time; print('begun', flush=True); time.sleep(1); print('ok')")
@@ -172,7 +174,7 @@ def test_jupyterlab(daemon: Daemon, workplace: Workplace, way: str) -> None:
         lab.stop_kernel(kernel_id)
         assert other.finish(cell)["status"] == "ok", "its shutdown interrupts nobody"
         assert lab.request("GET", "api/kernels") == []
-        window = lab.window(lab.open_notebook("work.ipynb", kernel))
+        window = lab.window(lab.open_notebook("renamed.ipynb", kernel))
         window.listen()
         assert window.run("print(x)")[1] == "42\n", "the notebook has its kernel again"
         _another_daemon_is_not_noticed(daemon, lab, window)
@@ -221,6 +223,10 @@ def test_jupyterlabs_external_kernels(daemon: Daemon, workplace: Workplace) -> N
         window = lab.window(listed["id"])
         assert window.run("x = 1; print('of the window')")[1] == "of the window\n"
         other = joined(daemon, "analysis")
+        cell = other.start_loop()
+        assert lab.window(listed["id"]), "another window connects while a cell runs"
+        other.ask_control("interrupt_request")
+        assert other.finish(cell)["ename"] == "KeyboardInterrupt"
         for method, path in [
             ("POST", f"api/kernels/{listed['id']}/interrupt"),
             ("POST", f"api/kernels/{listed['id']}/restart"),
