@@ -263,7 +263,7 @@ class LiveSession:
         wanted = EndpointState(
             tag=tag.decode(), kind="shim", file=file, info=info, owner_pid=owner_pid
         )
-        if self.shim_endpoint(file) != wanted:
+        if tag.decode() not in self._endpoints or self.shim_endpoint(file) != wanted:
             self.detach(tag)
             self._bind(info, tag, "shim", owner_pid)
             self._keep([*self.state.endpoints, wanted])
@@ -273,10 +273,11 @@ class LiveSession:
     def detach(self, tag: bytes) -> None:
         """Serve a set of ports no more."""
         self._shims.pop(tag, None)
-        if self._endpoints.pop(tag.decode(), None) is None:
-            return
+        self._endpoints.pop(tag.decode(), None)
         self.hosted.runner.detach(tag)
-        self._keep([each for each in self.state.endpoints if each.tag != tag.decode()])
+        left = [each for each in self.state.endpoints if each.tag != tag.decode()]
+        if left != self.state.endpoints:
+            self._keep(left)
 
     def _keep(self, endpoints: list[EndpointState]) -> None:
         """Remember the ports of shims, for the next daemon, as far as the disk lets us."""
@@ -312,14 +313,11 @@ class LiveSession:
     def _bind_again(self, carried: Carried) -> None:
         """Bind the ports that it had. Those that somebody else has by now are its problem.
 
-        A frontend's are bound as well: its shim is about to ask for them, and until then answers
-        find their way.
+        A frontend's are bound as well: its shim is about to ask for them, also for those that
+        could not be had, and until then answers find their way.
         """
-        lost = []
+        self._keep([e for e in self.state.endpoints if e.owner_pid is None or _runs(e.owner_pid)])
         for each in self.state.endpoints:
-            if each.owner_pid is not None and not _runs(each.owner_pid):
-                lost.append(each)
-                continue
             try:
                 tag = each.tag.encode()
                 endpoint = self._bind(each.info, tag, each.kind, each.owner_pid)
@@ -328,12 +326,8 @@ class LiveSession:
                     connection.write(Path(each.file), each.info)
             except ConfigError as error:
                 log().error("session.port_lost", why=str(error))
-                if each.kind == "shim":
-                    lost.append(each)
-                else:
+                if each.kind != "shim":
                     self._problems.append(str(error))
-        if lost:
-            self._keep([each for each in self.state.endpoints if each not in lost])
 
     def _listeners(self) -> dict[str, int]:
         return {tag: len(endpoint.subscribers) for tag, endpoint in self._endpoints.items()}
