@@ -58,6 +58,7 @@ EVENTS = frozenset(
         "session.ended",
         "session.failed",
         "session.not_carried",
+        "session.not_listed",
         "session.overdue",
         "session.port_lost",
         "session.resumed",

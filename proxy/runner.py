@@ -103,9 +103,10 @@ class Runner:
 
     def detach(self, tag: bytes) -> None:
         """Serve an endpoint no more. Its clients are away, and may come back to it."""
-        endpoint = self._endpoints.pop(tag, None)
-        if endpoint is None:
+        if tag not in self._endpoints:
             return
+        self.dispatch(ev.EndpointClosed(at=time.time(), tag=tag))  # some hear of it
+        endpoint = self._endpoints.pop(tag)
         for client in [client for client in self.clients if client[0] == tag]:
             self.client_left(client)
         endpoint.close(LINGER_MS)
@@ -125,8 +126,8 @@ class Runner:
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
-            for endpoint in self._endpoints.values():
-                endpoint.close(LINGER_MS)
+            while self._endpoints:
+                self._endpoints.popitem()[1].close(LINGER_MS)
             self._log.info("session.ended", status=status)
         return status
 
@@ -135,9 +136,13 @@ class Runner:
         """The cells that run and wait, in the order of their turns."""
         return self.session.machines.queue.executions
 
-    def interrupt(self) -> None:
-        """Interrupt the kernel, in the way that it understands."""
-        self.dispatch(ev.InterruptRequested(at=time.time()))
+    def interrupt(self, endpoint: bytes = b"") -> None:
+        """Interrupt the kernel, in the way that it understands.
+
+        ``endpoint`` is the ports of the frontend that wants it: it waits for a moment whether that
+        shuts its kernel down.
+        """
+        self.dispatch(ev.InterruptRequested(at=time.time(), endpoint=endpoint))
 
     def restart(self) -> None:
         """Restart the kernel for everybody, also one that is dead."""
@@ -251,10 +256,9 @@ class Runner:
     def _to_client(self, command: cmd.ToClient) -> None:
         client, channel, message = command.client, command.channel, command.message
         endpoint = self._endpoints.get(client[0])
-        if endpoint is None:
-            self._log.warning("message.undeliverable", client=client, why="no such endpoint")
-            return
         try:
+            if endpoint is None:  # its ports were taken away; the same may be bound again
+                raise Unreachable
             endpoint.send(client, channel, message)
         except Unreachable:
             self._queue.append(

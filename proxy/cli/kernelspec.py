@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
+from proxy.cli.names import SessionName
+from proxy.errors import ConfigError
 from proxy.jupyter import kernelspecs
+from proxy.settings import load
 
 
 @click.group("kernelspec")
@@ -20,20 +23,48 @@ def command() -> None:
 
 
 @command.command("install")
-@click.option("--kernel", default="python3", show_default=True, help="An installed kernelspec.")
+@click.option("--kernel", help="An installed kernelspec: each notebook has one of its own.")
+@click.option(
+    "--attach", "name", type=SessionName(), help="A session: all who choose it share this one."
+)
 @click.option("--user", is_flag=True, help="For this user (the default).")
 @click.option("--sys-prefix", is_flag=True, help="Into this Python environment.")
 @click.option("--prefix", type=click.Path(path_type=Path), help="Into this prefix.")
-def install(kernel: str, user: bool, sys_prefix: bool, prefix: Path | None) -> None:
-    """Write the shared kernelspec of a kernel.
+def install(
+    kernel: str | None, name: str | None, user: bool, sys_prefix: bool, prefix: Path | None
+) -> None:
+    """Write the shared kernelspec of a kernel, or of a session.
 
     \b
     Example:
       kmux kernelspec install --kernel python3 --user
+      kmux kernelspec install --attach analysis
     """
+    if kernel is not None and name is not None:
+        raise click.UsageError("--kernel and --attach exclude each other; choose one.")
     into = kernelspecs.directory(user=user, sys_prefix=sys_prefix, prefix=prefix)
-    target = kernelspecs.install(kernel, into)
+    if name is not None:
+        target = _install_session(name, into)
+    else:
+        settings = load(default_kernel=kernel)
+        target = kernelspecs.install(
+            settings.default_kernel, into, in_daemon=settings.daemon_execution
+        )
     click.echo(f"{target.name} installed in {target.parent}")
+
+
+def _install_session(name: str, into: Path) -> Path:
+    from proxy.daemon import registry
+    from proxy.daemon.client import running
+
+    running()  # it goes on with sessions that nobody has just now
+    session = registry.holder(name).session(name)
+    if not session.daemon:
+        raise ConfigError(
+            f"{name} runs in a terminal (kmux run), and ends with it; frontends can choose those "
+            "of the daemon: kmux new"
+        )
+    return kernelspecs.install_session(name, session.kernel, session.language, into)
 
 
 @command.command("list")

@@ -19,6 +19,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.errors import ConfigError, KernelGone
 from proxy.jupyter import kernelspecs
+from proxy.settings import load
 
 START_SECONDS = 60.0
 
@@ -38,7 +39,11 @@ def command(notebook: Path, kernel: str, port: int) -> None:
         import jupyterlab  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
         raise ConfigError("JupyterLab is not installed here; pip install jupyterlab") from None
-    kernelspecs.install(kernel, kernelspecs.directory(user=False, sys_prefix=True, prefix=None))
+    kernelspecs.install(
+        kernel,
+        kernelspecs.directory(user=False, sys_prefix=True, prefix=None),
+        in_daemon=load().daemon_execution,
+    )
     token = secrets.token_hex(16)
     root = notebook.resolve().parent
     arguments = [
@@ -71,7 +76,7 @@ def command(notebook: Path, kernel: str, port: int) -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    """End by a signal as by an error: JupyterLab is ended as well, and its kernels by it."""
+    """End by a signal as by an error: JupyterLab is ended as well, and lets go of its kernels."""
     sys.exit(128 + number)
 
 

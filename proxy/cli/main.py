@@ -44,6 +44,8 @@ MORE = {
     },
 }
 COMMANDS = FIRST | {name: text for group in MORE.values() for name, text in group.items()}
+HIDDEN = ("shim",)
+"""What kernelspecs run, and not people."""
 PROGRAM = "kmux"
 
 
@@ -54,7 +56,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
         module = importlib.import_module(f"proxy.cli.{cmd_name}")
         command: click.Command = module.command

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import quote
 
 import msgspec
 
-from proxy.daemon.http_client import DaemonClient
-from proxy.daemon.place import has_sessions, is_locked, lock_file, socket_path
+from proxy.daemon.http_client import DaemonClient, Lines
+from proxy.daemon.place import (
+    has_sessions,
+    is_locked,
+    lock_file,
+    socket_path,
+    start_lock_file,
+)
 from proxy.daemon.vocabulary import (
     Adoption,
     Attached,
@@ -26,6 +32,7 @@ from proxy.daemon.vocabulary import (
     QueueEntry,
     Rename,
     SessionInfo,
+    ShimCalled,
     ShimNews,
     ShimRequest,
 )
@@ -39,6 +46,9 @@ STOP_SECONDS = 30.0
 FLUSH_SECONDS = 30.0
 """Writing down a flood takes its time."""
 _LOOK_SECONDS = 0.01
+_DETACH = "import os, sys; os.fork() or os.setsid() or os.execv(sys.argv[1], sys.argv[1:])"
+"""Be nobody's child: editors end their kernels with all descendants (VS Code), and kernels are the
+daemon's."""
 
 
 class _Output(msgspec.Struct, frozen=True):
@@ -116,18 +126,27 @@ class Daemon:
         """Return the file with what a session's kernel writes to stdout and stderr."""
         return self._client.request("GET", f"{_of(name)}/output", into=_Output).file
 
-    def shim(self, wish: ShimRequest) -> AbstractContextManager[Iterator[ShimNews]]:
+    def shim(self, wish: ShimRequest) -> AbstractContextManager[Lines[ShimNews]]:
         """Have a session served on a frontend's ports while the context lasts."""
         return self._client.lines("POST", "/kmux/shims", wish, into=ShimNews, timeout=NEW_SECONDS)
 
+    def interrupt_for(self, connection_file: str) -> None:
+        """Interrupt for the frontend of a shim, unless it shuts its kernel down now."""
+        called = ShimCalled(connection_file=connection_file)
+        self._client.request("POST", "/kmux/shims/interrupt", called, into=type(None))
+
 
 def running() -> Daemon:
-    """Return the daemon, which is started if there is none."""
+    """Return the daemon, which is started if there is none. Raises as :func:`start`."""
     daemon = Daemon()
     try:
         daemon.status()
     except DaemonGone:
-        start()
+        with _one_after_the_other():
+            try:
+                daemon.status()
+            except DaemonGone:
+                start()
     return daemon
 
 
@@ -137,7 +156,18 @@ def revived() -> DaemonStatus | None:
     try:
         return Daemon().status()
     except DaemonGone:
-        return start() if has_sessions() else None
+        return running().status() if has_sessions() else None
+
+
+@contextmanager
+def _one_after_the_other() -> Iterator[None]:
+    """Let only one of those who miss a daemon start it: that of many shims may have died."""
+    lock = os.open(start_lock_file(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def start(*, takes_over: bool = False) -> DaemonStatus:
@@ -146,45 +176,69 @@ def start(*, takes_over: bool = False) -> DaemonStatus:
     With ``takes_over`` it takes the place of the one that runs. Raises :class:`ConfigError` where
     it does not come up.
     """
-    command = [sys.executable, "-m", "proxy", "daemon", "serve"]
+    daemon = Daemon()
+    former = None
+    if takes_over:
+        with suppress(DaemonGone, DaemonSilent):
+            former = daemon.status().pid
+    with _launch(takes_over=takes_over) as said:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            answered = None
+            with suppress(DaemonGone, DaemonSilent):
+                status = daemon.status()
+                if status.pid != former:
+                    return status
+                answered = status.pid
+            # Another one, started at the same time, may have the lock, and come up.
+            if said.ended() and (answered is not None or not is_locked()):
+                break
+            time.sleep(_LOOK_SECONDS)
+        why = said.last_line() or f"it did not come up in {START_SECONDS:g} s; see {log_file()}"
+    raise ConfigError(f"the daemon did not start: {why}")
+
+
+class _Said:
+    """What the daemon writes while it comes up. It keeps the pipe open for as long as it lives."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._text = b""
+        os.set_blocking(descriptor, False)
+
+    def ended(self) -> bool:
+        """Read what there is. Returns whether there will be no more."""
+        with suppress(BlockingIOError):
+            while piece := os.read(self._descriptor, 4096):
+                self._text += piece
+            return True
+        return False
+
+    def last_line(self) -> str:
+        lines = self._text.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].removeprefix("kmux: ") if lines else ""
+
+
+@contextmanager
+def _launch(*, takes_over: bool) -> Iterator[_Said]:
+    import subprocess  # 5 ms
+
+    command = [sys.executable, "-P", "-m", "proxy", "daemon", "serve"]
     if takes_over:
         command.append("--take-over")
     with open(os.devnull, "rb") as nothing:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-I", "-S", "-c", _DETACH, *command],
             stdin=nothing,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
             cwd="/",
             env=environment(),
         )
-    deadline = time.monotonic() + START_SECONDS
-    daemon = Daemon()
-    while time.monotonic() < deadline:
-        with suppress(DaemonGone, DaemonSilent):
-            status = daemon.status()
-            if status.pid == process.pid or not takes_over:
-                process.returncode = 0  # it is not ours to wait for
-                return status
-        if process.poll() is not None and not _is_beaten(process):
-            break
-        time.sleep(_LOOK_SECONDS)
-    why = _last_words(process) or f"it did not come up in {START_SECONDS:g} s; see {log_file()}"
-    raise ConfigError(f"the daemon did not start: {why}")
-
-
-def _is_beaten(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it ended since another one, started at the same time, has the lock."""
-    return process.returncode == ConfigError.exit_code and is_locked()
-
-
-def _last_words(process: subprocess.Popen[bytes]) -> str:
-    if process.poll() is None:
-        return ""
-    assert process.stdout is not None
-    said = process.stdout.read().decode("utf-8", "replace").strip().splitlines()
-    return said[-1].removeprefix("kmux: ") if said else f"it exited with {process.returncode}"
+    with process:
+        process.wait()
+        assert process.stdout is not None
+        yield _Said(process.stdout.fileno())
 
 
 def stop(*, sessions_too: bool = False) -> bool:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-
-import msgspec
-import trio
 
 from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
 from proxy.daemon.vocabulary import (
@@ -18,16 +13,15 @@ from proxy.daemon.vocabulary import (
     DaemonStatus,
     NewSession,
     Rename,
-    ShimNews,
+    ShimCalled,
     ShimRequest,
 )
 from proxy.endpoints.routes import Request, Response, Route, json_response
 
 if TYPE_CHECKING:
-    from proxy.daemon.live import LiveSession, Parting
+    from proxy.daemon.live import LiveSession
     from proxy.daemon.sessions import Sessions
-
-MAX_NEWS = 16
+    from proxy.daemon.shims import Shims
 
 
 class DaemonApi:
@@ -36,12 +30,14 @@ class DaemonApi:
     def __init__(
         self,
         sessions: Callable[[], Awaitable[Sessions]],
+        shims: Callable[[], Awaitable[Shims]],
         status: Callable[[], Awaitable[DaemonStatus]],
         end: Callable[[bool], None],
     ) -> None:
-        """``sessions`` waits until there are any to be asked about. ``end`` ends the daemon; True:
-        its sessions as well."""
+        """``sessions`` and ``shims`` wait until there are any to be asked about. ``end`` ends the
+        daemon; True: its sessions as well."""
         self._sessions = sessions
+        self._shims = shims
         self._status = status
         self._end = end
 
@@ -55,6 +51,7 @@ class DaemonApi:
             Route(method="POST", path=PREFIX, answer=self._new),
             Route(method="POST", path="/kmux/adoptions", answer=self._adopt),
             Route(method="POST", path="/kmux/shims", answer=self._shim),
+            Route(method="POST", path="/kmux/shims/interrupt", answer=self._interrupt_by_shim),
             Route(method="DELETE", path=one, answer=self._stop_session),
             Route(method="PATCH", path=one, answer=self._rename),
             Route(method="POST", path=f"{one}/endpoints", answer=self._attach),
@@ -96,38 +93,12 @@ class DaemonApi:
         return json_response({"file": str(live.directory.kernel.output_file)})
 
     async def _shim(self, request: Request) -> Response:
-        wish = request.read(ShimRequest)
-        sessions = await self._sessions()
-        live = await _session_for(sessions, wish)
-        send, receive = trio.open_memory_channel[ShimNews](MAX_NEWS)
+        shim = await (await self._shims()).attach(request.read(ShimRequest))
+        return Response(headers=(("Content-Type", "application/jsonlines"),), body=shim)
 
-        def parted(how: Parting) -> None:
-            with suppress(trio.WouldBlock):  # it does not listen
-                send.send_nowait(ShimNews(event=how, name=live.name, status=live.exit_status))
-
-        tag = live.attach_shim(Path(wish.connection_file), wish.owner_pid, parted)
-        sessions.remember_shim(wish.connection_file, live)
-        send.send_nowait(ShimNews(event="attached", name=live.name, problem=live.problem))
-
-        async def news() -> AsyncIterator[bytes]:
-            try:
-                async for each in receive:
-                    yield msgspec.json.encode(each) + b"\n"
-            finally:
-                live.detach(tag)
-
-        headers = (("Content-Type", "application/jsonlines"),)
-        return Response(headers=headers, body=news())
-
-
-async def _session_for(sessions: Sessions, wish: ShimRequest) -> LiveSession:
-    if wish.name is not None:
-        return sessions.get(wish.name)
-    known = sessions.of_shim(wish.connection_file)
-    if known is not None:
-        return known
-    assert wish.new is not None
-    return await sessions.new(wish.new)
+    async def _interrupt_by_shim(self, request: Request) -> Response:
+        (await self._shims()).interrupt(request.read(ShimCalled).connection_file)
+        return NO_CONTENT
 
 
 def _made(live: LiveSession) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import h11
@@ -68,7 +68,7 @@ class DaemonClient:
         *,
         into: type[T],
         timeout: float = ANSWER_SECONDS,
-    ) -> Iterator[Iterator[T]]:
+    ) -> Iterator[Lines[T]]:
         """Ask, and iterate over an answer of JSON lines as they come, for as long as they do.
 
         ``timeout`` is until it begins. The daemon is hung up on when the context is left. Raises
@@ -77,7 +77,24 @@ class DaemonClient:
         with _exchange(self._path, timeout) as exchange:
             exchange.ask(method, target, body)
             exchange.deadline = None
-            yield (_decoded(line, into) for line in exchange.lines())
+            yield Lines(exchange, into)
+
+
+class Lines(Iterator[T]):
+    """The lines of an answer, decoded, as they come."""
+
+    def __init__(self, exchange: _Exchange, into: type[T]) -> None:
+        self._exchange = exchange
+        self._lines = exchange.lines()
+        self._into = into
+
+    def __next__(self) -> T:
+        return _decoded(next(self._lines), self._into)
+
+    def hang_up(self) -> None:
+        """Let nothing more come. For another thread than the one that iterates; that is told
+        :class:`DaemonSilent`."""
+        self._exchange.hang_up()
 
 
 @contextmanager
@@ -136,6 +153,11 @@ class _Exchange:
             raise DaemonSilent("the daemon hung up without an answer; its log may say why")
         if head.status_code >= 300:
             raise _error(head.status_code, self.whole_answer())
+
+    def hang_up(self) -> None:
+        """Have both sides see the end."""
+        with suppress(OSError):  # it has hung up, or this one has
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def whole_answer(self) -> bytes:
         """Read the answer's body to its end."""

@@ -21,12 +21,13 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
+from proxy.daemon import external
 from proxy.daemon.carrier import Carrier
 from proxy.daemon.control import visible
 from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
 from proxy.daemon.vocabulary import SessionInfo, timestamp
 from proxy.endpoints.zmq import ZmqEndpoint
-from proxy.errors import ConfigError, InternalError, KmuxError
+from proxy.errors import ConfigError, InternalError, KmuxError, StoreError
 from proxy.hosting import Host, HostedSession, Plan
 from proxy.kernels.eavesdropping import Early
 from proxy.kernels.process import LaunchOptions
@@ -108,6 +109,8 @@ class LiveSession:
             log().error("internal.error", exc_info=bug)
         self.ready.set()
         self.ended.set()
+        for parted in tuple(self._shims.values()):
+            parted("ended")
         self._started()
 
     def _started(self) -> None:
@@ -126,16 +129,13 @@ class LiveSession:
             self._bind_again(carried)
         else:
             self.attach("shared")
+        external.publish(self.state)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carrier.run)
             nursery.start_soon(self._forget_missed)
             log().info("session.started", kernel=self.state.kernel_name)
             self._started()
-            try:
-                self.exit_status = await self.hosted.run()
-            except BaseException:
-                self._close_shims()
-                raise
+            self.exit_status = await self.hosted.run()
             nursery.cancel_scope.cancel()
         self.forget()
 
@@ -198,8 +198,8 @@ class LiveSession:
         for endpoint in self.state.endpoints:
             if endpoint.kind != "shim":
                 Path(endpoint.file).unlink(missing_ok=True)
+        external.withdraw(self.state.id)
         self.directory.remove()
-        self._close_shims()
 
     async def rename(self, name: str) -> None:
         """Call it, and its record, otherwise. Its connection files stay where they are.
@@ -211,6 +211,7 @@ class LiveSession:
         self.state = msgspec.structs.replace(self.state, name=name)
         self.hosted.name = name
         self.directory.write(self.state)
+        external.publish(self.state)
 
     def interrupt(self) -> None:
         """Interrupt the kernel."""
@@ -221,6 +222,12 @@ class LiveSession:
         if self.state.found is not None:
             raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
         self.hosted.runner.restart()
+
+    def belongs_to(self, notebook: str | None) -> None:
+        """Its frontend says for which notebook it is: one that was renamed has another path."""
+        if notebook is not None and notebook != self.state.notebook:
+            self.state = msgspec.structs.replace(self.state, notebook=notebook)
+            self._keep(self.state.endpoints)
 
     # Ports
 
@@ -239,16 +246,28 @@ class LiveSession:
         connection.write(file, info)
         return self._add(EndpointState(tag=tag.decode(), kind=kind, file=str(file), info=info))
 
-    def attach_shim(self, file: Path, owner_pid: int, parted: Parted) -> bytes:
+    def shim_endpoints(self) -> list[EndpointState]:
+        """Return the ports of frontends on which it is served."""
+        return [each for each in self.state.endpoints if each.kind == "shim"]
+
+    def shim_endpoint(self, file: str) -> EndpointState | None:
+        """Return the ports of a frontend's file, if it is served on them."""
+        return next((each for each in self.shim_endpoints() if each.file == file), None)
+
+    def attach_shim(self, file: str, info: ConnectionInfo, owner_pid: int, parted: Parted) -> bytes:
         """Serve on a frontend's ports. Returns the tag with which to take them away again.
 
-        Raises :class:`ConfigError` where one of them is taken, or its file is no good.
+        Where it is served there already nobody notices anything. Raises :class:`Conflict` where
+        one of them is taken.
         """
-        info = connection.read(file)
-        tag = b"shim-" + hashlib.sha256(str(file).encode()).hexdigest()[:12].encode()
-        if tag in self._shims:
-            self.detach(tag)  # the frontend has started it again
-        self._bind(info, tag, "shim", owner_pid)
+        tag = b"shim-" + hashlib.sha256(file.encode()).hexdigest()[:12].encode()
+        wanted = EndpointState(
+            tag=tag.decode(), kind="shim", file=file, info=info, owner_pid=owner_pid
+        )
+        if tag.decode() not in self._endpoints or self.shim_endpoint(file) != wanted:
+            self.detach(tag)
+            self._bind(info, tag, "shim", owner_pid)
+            self._keep([*self.state.endpoints, wanted])
         self._shims[tag] = parted
         return tag
 
@@ -257,6 +276,18 @@ class LiveSession:
         self._shims.pop(tag, None)
         self._endpoints.pop(tag.decode(), None)
         self.hosted.runner.detach(tag)
+        left = [each for each in self.state.endpoints if each.tag != tag.decode()]
+        if left != self.state.endpoints:
+            self._keep(left)
+
+    def _keep(self, endpoints: list[EndpointState]) -> None:
+        """Remember the ports of shims, for the next daemon, as far as the disk lets us."""
+        self.state = msgspec.structs.replace(self.state, endpoints=endpoints)
+        try:
+            if not self.ended.is_set():
+                self.directory.write(self.state)
+        except StoreError as error:
+            log().error("session.not_carried", why=str(error))
 
     def _fresh_info(self) -> ConnectionInfo:
         """Make the connection information of a set of ports, all free to choose."""
@@ -281,15 +312,23 @@ class LiveSession:
         return endpoint
 
     def _bind_again(self, carried: Carried) -> None:
-        """Bind the ports that it had. Those that somebody else has by now are its problem."""
+        """Bind the ports that it had. Those that somebody else has by now are its problem.
+
+        A frontend's are bound as well: its shim is about to ask for them, also for those that
+        could not be had, and until then answers find their way.
+        """
+        self._keep([e for e in self.state.endpoints if e.owner_pid is None or _runs(e.owner_pid)])
         for each in self.state.endpoints:
             try:
-                endpoint = self._bind(each.info, each.tag.encode(), each.kind)
+                tag = each.tag.encode()
+                endpoint = self._bind(each.info, tag, each.kind, each.owner_pid)
                 endpoint.await_return_of(carried.listeners.get(each.tag, 0))
-                connection.write(Path(each.file), each.info)
+                if each.kind != "shim":
+                    connection.write(Path(each.file), each.info)
             except ConfigError as error:
                 log().error("session.port_lost", why=str(error))
-                self._problems.append(str(error))
+                if each.kind != "shim":
+                    self._problems.append(str(error))
 
     def _listeners(self) -> dict[str, int]:
         return {tag: len(endpoint.subscribers) for tag, endpoint in self._endpoints.items()}
@@ -304,11 +343,6 @@ class LiveSession:
         parted = self._shims.get(client[0])
         if parted is not None:
             parted("restart" if restart else "goodbye")
-
-    def _close_shims(self) -> None:
-        for parted in tuple(self._shims.values()):
-            parted("ended")
-        self._shims.clear()
 
     # What is known of it
 
@@ -362,6 +396,10 @@ class LiveSession:
             lifecycle = self.hosted.runner.session.machines.lifecycle
             if lifecycle.was_ready or lifecycle.state is State.DEAD:
                 self.ready.set()
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:

@@ -38,3 +38,8 @@ def has_sessions() -> bool:
     """Whether a daemon has left sessions, with their kernels."""
     sessions = data_dir() / "sessions"
     return sessions.is_dir() and any(sessions.iterdir())
+
+
+def start_lock_file() -> Path:
+    """Return what is locked by who starts the daemon."""
+    return runtime_dir() / "start.lock"

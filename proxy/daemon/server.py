@@ -30,9 +30,14 @@ from proxy.settings import Settings, log_file
 
 if TYPE_CHECKING:
     from proxy.daemon.sessions import Early, Sessions
+    from proxy.daemon.shims import Shims
     from proxy.hosting import Host
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+MAX_CONNECTIONS = 1000
+"""Each frontend's kernel holds one."""
+TELL_SECONDS = 1.0
+"""For shims to hear of it: they would take it for a crash, and start another daemon at once."""
 
 
 class _Sink:
@@ -72,14 +77,17 @@ class _Server:
         self._began = time.time()
         self._goes_on = has_sessions()
         self._sessions: Sessions | None = None
+        self._shims: Shims | None = None
         self._loaded = trio.Event()
         self._ending = trio.Event()
         self._ends_sessions = False
 
     async def run(self, taken: tuple[Host, Early] | None) -> None:
         """Serve until it is told to end. ``taken`` is what comes of another one's place."""
-        api = DaemonApi(self._wait_for_sessions, self._status, self._end)
-        front = UnixFront(api.routes(), _Sink(), path=socket_path())
+        api = DaemonApi(self._wait_for_sessions, self._wait_for_shims, self._status, self._end)
+        front = UnixFront(
+            api.routes(), _Sink(), path=socket_path(), max_connections=MAX_CONNECTIONS
+        )
         async with trio.open_nursery() as nursery:
             await front.listen()
             await nursery.start(_obey_signals, self._end)
@@ -94,12 +102,14 @@ class _Server:
     async def _run_sessions(self, host: Host, early: Early, nursery: trio.Nursery) -> None:
         """Go on with them until it is told to end; then all is cancelled."""
         from proxy.daemon.sessions import Sessions
+        from proxy.daemon.shims import Shims
         from proxy.logs import log
 
         async with trio.open_nursery() as lives:
             sessions = Sessions(host, self._settings, early)
             await lives.start(sessions.run)
-            self._sessions = sessions
+            self._sessions, self._shims = sessions, Shims(sessions)
+            lives.start_soon(self._shims.run)
             self._loaded.set()
             count = len(sessions)
             log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=count)
@@ -108,7 +118,9 @@ class _Server:
             log().info("daemon.ending", sessions=len(sessions), with_them=with_them)
             if with_them:
                 await sessions.stop_all()
-            else:
+            with trio.move_on_after(TELL_SECONDS):
+                await self._shims.end()
+            if not with_them:
                 sessions.leave()
             nursery.cancel_scope.cancel()
 
@@ -118,6 +130,11 @@ class _Server:
         await self._loaded.wait()
         assert self._sessions is not None
         return self._sessions
+
+    async def _wait_for_shims(self) -> Shims:
+        await self._loaded.wait()
+        assert self._shims is not None
+        return self._shims
 
     async def _status(self) -> DaemonStatus:
         """Where there are sessions to go on with, it says how many these are."""
@@ -158,7 +175,7 @@ def _import_what_sessions_take(settings: Settings) -> None:
 
     file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
     configure_file(file, settings.log_level)
-    import proxy.daemon.sessions  # noqa: F401
+    import proxy.daemon.shims  # noqa: F401
 
 
 async def _obey_signals(

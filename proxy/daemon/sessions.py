@@ -10,6 +10,7 @@ from typing import TypeVar
 import trio
 import zmq
 
+from proxy.daemon import external
 from proxy.daemon import state as states
 from proxy.daemon.live import LiveSession
 from proxy.daemon.registry import check_name, names_like, socket_path
@@ -27,8 +28,6 @@ from proxy.wire import connection
 START_SECONDS = 30.0
 """How long somebody who asked for a session waits for its kernel; it goes on coming up."""
 WATCH_SECONDS = 30.0
-MAX_SHIMS = 1000
-"""Frontends' connection files that are remembered."""
 
 T = TypeVar("T")
 Early = dict[str, zmq.Socket[bytes]]
@@ -46,7 +45,7 @@ class Sessions:
         self._by_name: dict[str, LiveSession] = {}
         self._beginning: set[str] = set()
         """Names of sessions that come up: taken, and not there yet."""
-        self._shims: dict[str, LiveSession] = {}
+        self._finding = trio.Lock()
         self._nursery: trio.Nursery | None = None
         self.broken: dict[Path, str] = {}
         """Directories of sessions that cannot be gone on with, and why."""
@@ -65,6 +64,7 @@ class Sessions:
                 await self._go_on_with(directory)
             while self._early:  # of sessions that cannot be gone on with
                 self._early.popitem()[1].close()
+            external.sweep(live.state.id for live in self.all())
             task_status.started()
             while True:
                 await trio.sleep(WATCH_SECONDS)
@@ -91,18 +91,33 @@ class Sessions:
     async def new(self, wish: NewSession) -> LiveSession:
         """Begin a session, or find the one of this notebook.
 
-        Returns when its kernel has answered. Raises :class:`ConfigError` (:class:`Conflict` for a
-        name that is taken) and :class:`KernelGone` where it cannot be.
+        Returns when its kernel has answered. Raises as :meth:`begin`, and :class:`KernelGone`
+        where the kernel does not start.
         """
+        return await self._when_ready(await self.begin(wish))
+
+    async def begin(self, wish: NewSession) -> LiveSession:
+        """Begin a session, or find the one of this notebook. Its kernel is yet to come up.
+
+        Raises :class:`ConfigError` (:class:`Conflict` for a name that is taken) where it cannot be.
+        """
+        async with self._finding:  # two frontends may open a notebook at the same time
+            return self._find(wish) or await self._begin(await self._planned(wish))
+
+    def _find(self, wish: NewSession) -> LiveSession | None:
+        if not wish.find or wish.notebook is None:
+            return None
+        for live in self._by_name.values():
+            if live.state.notebook == wish.notebook and live.state.kernel_name == wish.kernel:
+                return live
+        return None
+
+    async def _planned(self, wish: NewSession) -> SessionState:
         notebook = wish.notebook
-        if wish.find and notebook is not None:
-            for live in self._by_name.values():
-                if live.state.notebook == notebook and live.state.kernel_name == wish.kernel:
-                    return live
         spec = await trio.to_thread.run_sync(specs.find, wish.kernel)
         name = self._name_for(wish.name, Path(notebook).stem if notebook else wish.kernel)
         settings = self._settings
-        state = SessionState(
+        return SessionState(
             id=secrets.token_hex(6),
             name=name,
             kernel_name=wish.kernel,
@@ -122,7 +137,6 @@ class Sessions:
             record=_or(wish.record, settings.record),
             encrypt_kernel=wish.encrypt_kernel,
         )
-        return await self._begin_and_wait(state)
 
     async def adopt(self, wish: Adoption) -> LiveSession:
         """Share a kernel that runs. Raises as :meth:`new`."""
@@ -143,7 +157,7 @@ class Sessions:
             away_hours=self._settings.away_hours,
             record=self._settings.record,
         )
-        return await self._begin_and_wait(state)
+        return await self._when_ready(await self._begin(state))
 
     async def stop(self, name: str) -> int | None:
         """End a session and its kernel. Returns the exit status. Raises :class:`NotFound`."""
@@ -178,18 +192,6 @@ class Sessions:
         self._by_name[new] = live
         return live
 
-    def of_shim(self, connection_file: str) -> LiveSession | None:
-        """Return the session that was served on a frontend's connection file before, if it runs."""
-        live = self._shims.get(connection_file)
-        return None if live is None or live.ended.is_set() else live
-
-    def remember_shim(self, connection_file: str, live: LiveSession) -> None:
-        """A frontend that starts its kernel again has the same file."""
-        self._shims.pop(connection_file, None)
-        self._shims[connection_file] = live
-        if len(self._shims) > MAX_SHIMS:
-            del self._shims[next(iter(self._shims))]
-
     def check_name(self, name: str) -> None:
         """Raise :class:`ConfigError` where this cannot be a name, :class:`Conflict` if it is."""
         check_name(name)
@@ -210,8 +212,7 @@ class Sessions:
             raise Conflict(f"a thousand sessions are called {like!r}; choose another name")
         return free
 
-    async def _begin_and_wait(self, state: SessionState) -> LiveSession:
-        live = await self._begin(state)
+    async def _when_ready(self, live: LiveSession) -> LiveSession:
         with trio.move_on_after(START_SECONDS):
             await live.ready.wait()
         if live.failure is not None:
@@ -235,6 +236,8 @@ class Sessions:
             self._beginning.discard(state.name)
         if not live.ended.is_set():
             self._by_name[live.name] = live
+        elif live.failure is not None and not goes_on:
+            raise live.failure
         return live
 
     async def _live(self, live: LiveSession, task_status: trio.TaskStatus[None]) -> None:

@@ -44,8 +44,10 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """The first frame of its clients' ids."""
     kind: Kind
     file: str
-    """Its connection file. That of a shim is the frontend's, and not ours to remove."""
+    """Its connection file. That of a shim is the frontend's, and not ours to write or remove."""
     info: ConnectionInfo
+    owner_pid: int | None = None
+    """The process that asked for a shim's."""
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):

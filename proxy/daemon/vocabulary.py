@@ -121,20 +121,33 @@ class ShimRequest(msgspec.Struct, frozen=True, kw_only=True):
     owner_pid: int
     """The frontend's process."""
     name: str | None = None
-    """An existing session; None: the one of this notebook, or a new one."""
+    """An existing session; None: the one that this file was served by before."""
     new: NewSession | None = None
+    """Where there is none: the session that is begun. None: then it is an error."""
+    restart: bool = False
+    """Whether the frontend had its kernel ended, to have another one now."""
 
 
 class ShimNews(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a shim."""
 
-    event: Literal["attached", "restart", "goodbye", "ended"]
+    event: Literal["attached", "restart", "goodbye", "ended", "replaced", "moving"]
     """Served now; the frontend wants its kernel again at once, or not any more; the session is
-    over."""
+    over; another shim has the ports; the daemon ends, and another one goes on. All but the first
+    are the last."""
     name: str
     status: int | None = None
     """The kernel's exit status, where it has ended."""
     problem: str = ""
+    """Why the session is over where it should not be, or what else a person should know."""
+    reason: str = ""
+    """The kind of error that a problem is, where it is one."""
+
+
+class ShimCalled(msgspec.Struct, frozen=True, kw_only=True):
+    """Which shim is meant."""
+
+    connection_file: str
 
 
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):

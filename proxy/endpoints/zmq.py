@@ -19,7 +19,7 @@ from proxy.endpoints.connections import Connections
 from proxy.endpoints.peers import belongs_to
 from proxy.endpoints.sink import EndpointSink
 from proxy.endpoints.subscribers import Subscribers
-from proxy.errors import ClientProtocolError, ConfigError
+from proxy.errors import ClientProtocolError, ConfigError, Conflict
 from proxy.message import Channel, ClientId, Message, Part, comes_back
 from proxy.sockets import SocketSet, Unreachable, ZmqSocket
 from proxy.wire import zmq_frames
@@ -253,7 +253,8 @@ def _bind(raw: zmq.Socket[bytes], channel: Channel, info: ConnectionInfo) -> int
             raise zmq.ZMQError(errno.EADDRINUSE)  # libzmq would take the path away
         raw.bind(url if port else url.removesuffix("0") + "*")
     except zmq.ZMQError as error:
-        raise ConfigError(
+        kind = Conflict if error.errno == errno.EADDRINUSE else ConfigError
+        raise kind(
             f"cannot bind the {channel} port {url}: {error.strerror}; "
             "end who uses it, or take another connection file"
         ) from None

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.paths import ENV_JUPYTER_PATH, jupyter_data_dir, jupyter_path
@@ -19,6 +20,9 @@ from proxy.errors import ConfigError
 from proxy.kernels.specs import SHARED_METADATA, find
 
 SUFFIX = "-shared"
+"""Of the kernelspec of a kernel that is shared: ``python3-shared``."""
+PREFIX = "shared-"
+"""Of the kernelspec of a session: ``shared-analysis``."""
 
 
 def directory(*, user: bool, sys_prefix: bool, prefix: Path | None) -> Path:
@@ -32,22 +36,68 @@ def directory(*, user: bool, sys_prefix: bool, prefix: Path | None) -> Path:
     return Path(jupyter_data_dir()) / "kernels"
 
 
-def install(kernel: str, into: Path) -> Path:
+def install(kernel: str, into: Path, *, in_daemon: bool = True) -> Path:
     """Write the shared kernelspec of a kernel, whole or not at all. Returns its directory.
 
-    Raises :class:`ConfigError` where there is no such kernel, or the directory cannot be written.
+    ``in_daemon`` is whether the kernel runs there, or within what the frontend starts. Raises
+    :class:`ConfigError` where there is no such kernel, or the directory cannot be written.
     """
     spec = find(kernel)
-    name = f"{kernel}{SUFFIX}"
-    target = into / name
+    command = "shim" if in_daemon else "run"
+    plain_name = "Python 3" if kernel == "python3" else str(spec.display_name)
+    written = _describe(
+        argv=[command, "--kernel", kernel],
+        display_name=f"{plain_name} (shared)",
+        language=spec.language,
+        metadata={**spec.metadata, SHARED_METADATA: {"kernel": kernel}},
+    )
+    return _write(into / f"{kernel}{SUFFIX}", written, spec)
+
+
+def install_session(name: str, kernel: str, language: str, into: Path) -> Path:
+    """Write a kernelspec that attaches to a session. Returns its directory.
+
+    ``kernel`` is the session's kernelspec, where it has one. Raises :class:`ConfigError` where the
+    directory cannot be written.
+    """
+    try:
+        spec = find(kernel)
+    except ConfigError:  # somebody else started its kernel
+        spec = None
+    written = _describe(
+        argv=["shim", "--attach", name],
+        display_name=f"Shared: {name}",
+        language=language,
+        metadata={**(spec.metadata if spec else {}), SHARED_METADATA: {"session": name}},
+    )
+    return _write(into / f"{PREFIX}{name}", written, spec)
+
+
+def _describe(
+    *, argv: list[str], display_name: str, language: str, metadata: dict[str, Any]
+) -> dict[str, Any]:
+    metadata.pop("kernel_provisioner", None)  # it starts the real kernel, not kmux
+    return {
+        # -P: the notebook's directory may have a proxy.py, or a select.py
+        "argv": [sys.executable, "-P", "-m", "proxy", *argv, "-f", "{connection_file}"],
+        "display_name": display_name,
+        "language": language,
+        "interrupt_mode": "message",
+        "metadata": {**metadata, "supported_encryption": ["curve"]},
+    }
+
+
+def _write(target: Path, written: dict[str, Any], spec: KernelSpec | None) -> Path:
+    """Write a kernelspec, with the logos of another one."""
     if target.exists() and not is_shared(target):
         raise ConfigError(f"{target} is a kernelspec that kmux did not write; remove it yourself")
-    building = into / f".{name}.{os.getpid()}"
+    building = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         building.mkdir(parents=True)
         try:
-            _copy_logos(spec, building)
-            (building / "kernel.json").write_text(json.dumps(_describe(kernel, spec), indent=1))
+            if spec is not None:
+                _copy_logos(spec, building)
+            (building / "kernel.json").write_text(json.dumps(written, indent=1))
             if target.exists():
                 shutil.rmtree(target)
             building.rename(target)
@@ -56,35 +106,6 @@ def install(kernel: str, into: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"cannot write {target}: {error.strerror}; try --prefix") from None
     return target
-
-
-def _describe(kernel: str, spec: KernelSpec) -> dict[str, object]:
-    metadata = dict(spec.metadata)
-    metadata.pop("kernel_provisioner", None)  # it starts the real kernel, not kmux
-    return {
-        "argv": [
-            sys.executable,
-            "-m",
-            "proxy",
-            "run",
-            "--kernel",
-            kernel,
-            "-f",
-            "{connection_file}",
-        ],
-        "display_name": f"{_plain_name(kernel, spec)} (shared)",
-        "language": spec.language,
-        "interrupt_mode": "message",
-        "metadata": {
-            **metadata,
-            "supported_encryption": ["curve"],
-            SHARED_METADATA: {"kernel": kernel},
-        },
-    }
-
-
-def _plain_name(kernel: str, spec: KernelSpec) -> str:
-    return "Python 3" if kernel == "python3" else str(spec.display_name)
 
 
 def _copy_logos(spec: KernelSpec, into: Path) -> None:
@@ -112,11 +133,11 @@ def installed() -> list[Path]:
 
 
 def remove(name: str) -> list[Path]:
-    """Remove the shared kernelspecs of this name (with or without its suffix).
+    """Remove the shared kernelspecs of this name, or of the kernel or session of this name.
 
     Raises :class:`ConfigError` where there is none.
     """
-    names = {name, f"{name}{SUFFIX}"}
+    names = {name, f"{name}{SUFFIX}", f"{PREFIX}{name}"}
     found = [path for path in installed() if path.name in names]
     if not found:
         have = ", ".join(sorted({path.name for path in installed()})) or "none is installed"

@@ -19,10 +19,12 @@ from __future__ import annotations
 import errno
 import random
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from proxy.message import Channel
+from proxy.wire.connection import ConnectionInfo
 
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 ATTEMPTS = 1000
@@ -49,6 +51,21 @@ class ReservedPorts:
     def close(self) -> None:
         """Give them back."""
         self._sockets.close()
+
+
+@contextmanager
+def kept_free(info: ConnectionInfo) -> Iterator[None]:
+    """Keep the ports of a connection file free while the context lasts, as far as they are.
+
+    Who promised them to somebody takes ports of his own meanwhile.
+    """
+    with ExitStack() as keepers:
+        for port in info.ports.values() if info.transport == "tcp" and ":" not in info.ip else ():
+            keeper = keepers.enter_context(socket.socket())
+            with suppress(OSError):
+                keeper.bind((info.ip, port))
+                keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        yield
 
 
 def connection_ports() -> range:

@@ -29,6 +29,7 @@ from proxy.errors import KernelGone
 from proxy.kernels.asyncio_thread import AsyncioThread
 from proxy.kernels.keeping import KernelDirectory, Launch
 from proxy.kernels.ports import ReservedPorts
+from proxy.kernels.provisioners import provisioner_of
 from proxy.kernels.specs import RealKernelSpecManager
 from proxy.wire.connection import ConnectionInfo, parse
 
@@ -50,6 +51,7 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     signature_scheme: str = "hmac-sha256"
     cwd: str | None = None
     env: dict[str, str] = {}
+    """All of its environment, but for what its kernelspec adds. Empty: kmux's own."""
     arguments: tuple[str, ...] = ()
     """Appended to the command line of the kernelspec."""
     encrypt: bool = False
@@ -241,7 +243,7 @@ async def launch(
     )
     manager.session.key = options.key.encode()
     manager.session.signature_scheme = options.signature_scheme
-    arguments: dict[str, Any] = {"env": {**os.environ, **options.env}, "cwd": options.cwd}
+    arguments: dict[str, Any] = {"env": dict(options.env or os.environ), "cwd": options.cwd}
     arguments["extra_arguments"] = list(options.arguments)
     try:
         with ExitStack() as on_failure:
@@ -253,7 +255,8 @@ async def launch(
                 ports.close()
             read_end = write_end = None
             spec = manager.kernel_spec
-            is_local = spec is not None and not spec.metadata.get("kernel_provisioner")
+            manager.provisioner = provisioner_of(manager)
+            is_local = isinstance(manager.provisioner, LocalProvisioner)
             if kept_in is not None:
                 launch = Launch(
                     kernel_name=options.kernel_name,

@@ -67,6 +67,12 @@ class EndpointBound(Event, frozen=True):
     """Whether its clients may look and not touch."""
 
 
+class EndpointClosed(Event, frozen=True):
+    """Nobody can be reached at these ports any more; its clients leave one by one."""
+
+    tag: bytes
+
+
 class ClientReturned(Event, frozen=True):
     """A frontend was heard on a new connection: it is new, or came back with its identity."""
 
@@ -135,6 +141,10 @@ class RestartRequested(Event, frozen=True):
 
 class InterruptRequested(Event, frozen=True):
     """Somebody without a client (Ctrl-C, the command line) wants the kernel interrupted."""
+
+    endpoint: bytes = b""
+    """The ports of the frontend that wants it, where it is one: its kernel's process, which stands
+    for the kernel, was sent SIGINT."""
 
 
 class ShuttingDown(Event, frozen=True):

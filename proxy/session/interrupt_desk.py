@@ -54,17 +54,33 @@ class InterruptDesk:
             return [SignalKernel()]
         return [self._asker.ask(Channel.CONTROL, "interrupt_request", {}, at)]
 
+    def process_signalled(self, endpoint: bytes, at: float) -> list[Command]:
+        """Take a SIGINT that was meant for the kernel of the frontend with these ports."""
+        running = self._executions.running()
+        if running is None:
+            return self.nobody_sent(at)
+        return [StartTimer(self.interrupts.hold(endpoint, running), HOLD_SECONDS)]
+
     def withdraw(self, client: ClientId) -> list[Command]:
         """A client's shutdown follows: what was held of it is answered, and not done."""
-        held = self.interrupts.withdraw(client)
+        return self._answer_undone(self.interrupts.withdraw(client))
+
+    def endpoint_closed(self, endpoint: bytes) -> list[Command]:
+        """Ports were taken away: what was held of those there is answered, and not done."""
+        return self._answer_undone(self.interrupts.close(endpoint))
+
+    def _answer_undone(self, held: list[ClientSent]) -> list[Command]:
         return [c for interrupt in held for c in self._answers.reply_to(interrupt, REPLY)]
 
     def timer_fired(self, key: str, at: float, *, ready: bool) -> list[Command]:
         """One was held for long enough, or waited for its answer for too long."""
         if (held := self.interrupts.release(key)) is not None:
             interrupt, target = held
+            meant = target is self._executions.running()
+            if isinstance(interrupt, bytes):
+                return self.nobody_sent(at) if meant and ready else []
             interrupt = msgspec.structs.replace(interrupt, at=at)
-            if target is self._executions.running():
+            if meant:
                 return self._interrupt(interrupt, ready=ready)
             return self._answers.reply_to(interrupt, REPLY)
         request = self.interrupts.overdue(key)

@@ -60,6 +60,7 @@ class Session:
             ev.Restored: m.priming.restored,
             Resumed: lambda event: self._carrying.resume(event.carried, event.at),
             ev.EndpointBound: self._bound,
+            ev.EndpointClosed: self._closed,
             ev.ClientSent: self._client_sent,
             ev.ClientReturned: self._presence.returned,
             ev.ClientLeft: self._presence.left,
@@ -145,6 +146,10 @@ class Session:
         if event.read_only:
             self._onlookers.tags.add(event.tag)
         return []
+
+    def _closed(self, event: ev.EndpointClosed) -> list[Command]:
+        self._onlookers.tags.discard(event.tag)
+        return self.machines.interrupts.endpoint_closed(event.tag)
 
     def _client_sent(self, event: ev.ClientSent) -> list[Command]:
         if self._onlookers.tags and event.client[0] in self._onlookers.tags:
@@ -232,7 +237,12 @@ class Session:
         return self.machines.interrupts.client_sent(event, ready=self.machines.is_ready)
 
     def _interrupt_requested(self, event: ev.InterruptRequested) -> list[Command]:
-        return self.machines.interrupts.nobody_sent(event.at) if self.machines.is_ready else []
+        m = self.machines
+        if not m.is_ready:
+            return []
+        if event.endpoint:
+            return m.interrupts.process_signalled(event.endpoint, event.at)
+        return m.interrupts.nobody_sent(event.at)
 
     def _undelivered(self, event: ev.Undelivered) -> list[Command]:
         if self.machines.clients.is_gone(event.client):

@@ -1,4 +1,4 @@
-"""A terminal console, ``jupyter console --existing``, under a pseudo-terminal."""
+"""A terminal console, ``jupyter console``, under a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ IN = r"In \[(\d+)\]: "
 class Console(pexpect.spawn):
     """The console, as a person has it: lines are typed, and what it shows is expected."""
 
-    def __init__(self, workplace: Workplace, file: Path) -> None:
+    def __init__(self, workplace: Workplace, *arguments: str, **environment: str) -> None:
         super().__init__(
             sys.executable,
-            ["-m", "jupyter_console", "--existing", str(file), "--simple-prompt"],
-            env={**workplace.environment, "TERM": "dumb"},
+            ["-m", "jupyter_console", *arguments, "--simple-prompt"],
+            env={**workplace.environment, "TERM": "dumb", **environment},
             encoding="utf-8",
             timeout=DEADLINE,
             dimensions=(50, 200),
@@ -55,8 +55,15 @@ class Console(pexpect.spawn):
 
 @contextmanager
 def open_console(workplace: Workplace, file: Path) -> Iterator[Console]:
-    """Start a console; it may not be ready yet. It is gone when the block is left."""
-    console = Console(workplace, file)
+    """Join a kernel with a console; it may not be ready yet. It is gone when the block is left."""
+    with console_with(workplace, "--existing", str(file)) as console:
+        yield console
+
+
+@contextmanager
+def console_with(workplace: Workplace, *arguments: str, **environment: str) -> Iterator[Console]:
+    """The same, however it gets its kernel."""
+    console = Console(workplace, *arguments, **environment)
     try:
         yield console
     finally:

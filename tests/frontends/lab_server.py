@@ -10,7 +10,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ PARTS = ("header", "parent_header", "metadata", "content")
 class LabServer:
     """A running ``jupyter lab``."""
 
-    def __init__(self, workplace: Workplace, url: str) -> None:
+    def __init__(self, workplace: Workplace, url: str, process: subprocess.Popen[bytes]) -> None:
         self.workplace = workplace
         self.url = url
+        self.process = process
         self._windows: list[Window] = []
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -48,6 +49,19 @@ class LabServer:
     def start_kernel(self, name: str = "python3-shared") -> str:
         kernel_id: str = self.request("POST", "api/kernels", {"name": name})["id"]
         return kernel_id
+
+    def open_notebook(self, path: str, kernel: str) -> str:
+        """Do what opening a notebook does. Returns the kernel's id."""
+        body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": kernel}}
+        kernel_id: str = self.request("POST", "api/sessions", body)["kernel"]["id"]
+        return kernel_id
+
+    def rename_notebook(self, path: str, new: str) -> None:
+        """Do what renaming one that is open does."""
+        self.request("PATCH", f"api/contents/{path}", {"path": new})
+        (session,) = self.request("GET", "api/sessions")
+        body = {"path": new, "name": new, "type": "notebook"}
+        self.request("PATCH", f"api/sessions/{session['id']}", body)
 
     def stop_kernel(self, kernel_id: str) -> None:
         """Do what "Shut Down Kernel" does, and return when the kernel has ended."""
@@ -211,17 +225,18 @@ def _decode(frame: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def lab_server(workplace: Workplace) -> Iterator[LabServer]:
+def lab_server(workplace: Workplace, *arguments: str, **environment: str) -> Iterator[LabServer]:
     """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left."""
     prefix = workplace.root / "prefix"
-    installed = workplace.kmux("kernelspec", "install", "--prefix", str(prefix))
+    installed = workplace.kmux("kernelspec", "install", "--prefix", str(prefix), **environment)
     assert installed.returncode == 0, installed.stderr
     log = (workplace.root / "lab.log").open("w+")
     process = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
-        + [f"--ServerApp.root_dir={workplace.root}"],
+        + [f"--ServerApp.root_dir={workplace.root}", *arguments],
         env={
             **workplace.environment,
+            **environment,
             "JUPYTER_TOKEN": TOKEN,
             "JUPYTER_PATH": f"{prefix}/share/jupyter:{workplace.environment['JUPYTER_PATH']}",
         },
@@ -242,10 +257,12 @@ def lab_server(workplace: Workplace) -> Iterator[LabServer]:
 
     server = None
     try:
-        server = LabServer(workplace, until(url, "JupyterLab listens"))
+        server = LabServer(workplace, until(url, "JupyterLab listens"), process)
         yield server
     finally:
-        kernels = psutil.Process(process.pid).children(recursive=True)
+        kernels = []
+        with suppress(psutil.NoSuchProcess):  # a test has killed it
+            kernels = psutil.Process(process.pid).children(recursive=True)
         if server is not None:
             server.close()
         process.terminate()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.frontends.kmux_process import Workplace
+from tests.frontends.kmux_process import Daemon, Workplace
 
 
 def prefix(workplace: Workplace) -> Path:
@@ -18,22 +18,57 @@ def prefix(workplace: Workplace) -> Path:
     return workplace.root
 
 
-def test_install_list_remove(workplace: Workplace) -> None:
+@pytest.mark.parametrize(("in_daemon", "runs"), [("true", "shim"), ("false", "run")])
+def test_install_list_remove(workplace: Workplace, in_daemon: str, runs: str) -> None:
     into = ["--prefix", str(prefix(workplace))]
-    installed = workplace.kmux("kernelspec", "install", "--kernel", "python3", *into)
+    installed = workplace.kmux(
+        "kernelspec",
+        "install",
+        "--kernel",
+        "python3",
+        *into,
+        KMUX_DAEMON_EXECUTION=in_daemon,
+    )
     assert installed.stdout.startswith("python3-shared installed in ")
     spec = json.loads((workplace.root / "jupyter/kernels/python3-shared/kernel.json").read_text())
     assert spec["display_name"] == "Python 3 (shared)"
     assert spec["interrupt_mode"] == "message"
     assert spec["language"] == "python"
-    command = ["run", "--kernel", "python3", "-f", "{connection_file}"]
-    assert spec["argv"] == [sys.executable, "-m", "proxy", *command]
+    command = [runs, "--kernel", "python3", "-f", "{connection_file}"]
+    assert spec["argv"] == [sys.executable, "-P", "-m", "proxy", *command]
     assert "python3-shared\t" in workplace.kmux("kernelspec", "list").stdout
     again = workplace.kmux("kernelspec", "install", "--kernel", "python3", *into)
     assert again.returncode == 0, "installing twice is no error"
     assert workplace.kmux("kernelspec", "remove", "python3").returncode == 0
     assert "None is installed" in workplace.kmux("kernelspec", "list").stdout
     assert not (workplace.root / "jupyter/kernels/python3-shared").exists()
+
+
+def test_a_session_can_be_chosen_too(daemon: Daemon, workplace: Workplace) -> None:
+    daemon.kmux("new", "Analysis-1", "--kernel", "deno")
+    into = ["--prefix", str(prefix(workplace))]
+    said = daemon.kmux("kernelspec", "install", "--attach", "Analysis-1", *into)
+    assert said.startswith("shared-Analysis-1 installed in ")
+    directory = workplace.root / "jupyter/kernels/shared-Analysis-1"
+    spec = json.loads((directory / "kernel.json").read_text())
+    command = ["shim", "--attach", "Analysis-1", "-f", "{connection_file}"]
+    assert spec["argv"] == [sys.executable, "-P", "-m", "proxy", *command]
+    assert (spec["display_name"], spec["language"]) == ("Shared: Analysis-1", "typescript")
+    assert spec["metadata"]["kmux"] == {"session": "Analysis-1"}
+    assert "shared-Analysis-1\t" in daemon.kmux("kernelspec", "list")
+    daemon.kmux("kernelspec", "remove", "Analysis-1")
+    assert not directory.exists()
+    refused = daemon.refused("kernelspec", "install", "--attach", "nothing", *into)
+    assert refused.startswith("no session 'nothing' runs")
+    both = daemon.refused("kernelspec", "install", "--attach", "x", "--kernel", "deno")
+    assert both.startswith("--kernel and --attach exclude each other")
+
+
+def test_one_that_ends_with_its_terminal_is_no_choice(daemon: Daemon, workplace: Workplace) -> None:
+    with workplace.run("--name", "short") as kmux:
+        assert kmux.file
+        refused = daemon.refused("kernelspec", "install", "--attach", "short")
+    assert refused.startswith("short runs in a terminal (kmux run)")
 
 
 def test_by_default_it_is_for_the_user(workplace: Workplace) -> None:

@@ -12,7 +12,8 @@ import pytest
 import zmq
 
 from proxy.kernels import ports as module
-from proxy.kernels.ports import ReservedPorts, connection_ports
+from proxy.kernels.ports import ReservedPorts, connection_ports, kept_free
+from proxy.wire.connection import ConnectionInfo
 
 HOST = "127.0.0.1"
 BIND = "import sys, zmq; zmq.Context().socket(zmq.ROUTER).bind(sys.argv[1])"
@@ -103,3 +104,16 @@ def test_where_no_port_is_free_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_an_address_of_another_machine_is_an_error() -> None:
     with pytest.raises(OSError, match="assign"):
         ReservedPorts("203.0.113.1")
+
+
+def test_those_of_a_connection_file_are_kept_as_far_as_they_are_free() -> None:
+    """And libzmq, which asks for them, can bind them while they are."""
+    free = any_port()
+    with socket.create_server((HOST, 0)) as taken:
+        info = ConnectionInfo(shell_port=free, iopub_port=taken.getsockname()[1])
+        with kept_free(info):
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind((HOST, free))
+            subprocess.run([sys.executable, "-c", BIND, f"tcp://{HOST}:{free}"], check=True)
+    with socket.socket() as other:
+        other.bind((HOST, free))

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.message import Channel, Message
 from proxy.session.commands import SignalKernel, StartTimer, ToClient
-from proxy.session.events import RestartRequested
+from proxy.session.events import EndpointClosed, InterruptRequested, RestartRequested
 from proxy.session.interrupts import HOLD_SECONDS, Interrupts
 from proxy.session.requests import Requests
 from proxy.session.shell_queue import Execution
@@ -104,3 +104,51 @@ def test_one_whose_cell_is_done_meanwhile_hits_nothing_else() -> None:
     (timer,) = playbook.of_kind(StartTimer)
     playbook.when(kernel.answers(alice, reply(running)), kernel.publishes(status("idle", running)))
     playbook.when(fires(timer.key)).expect(answered(bob, asked, status="ok"))
+
+
+def sigint(endpoint: bytes = b"zmq") -> InterruptRequested:
+    """The process that stands for the kernel at these ports was sent SIGINT."""
+    return InterruptRequested(at=0, endpoint=endpoint)
+
+
+def test_sigint_to_a_process_that_stands_for_the_kernel_is_held_as_well() -> None:
+    running = cell("while True: pass")
+    playbook = runs(running).when(sigint())
+    (timer,) = playbook.of_kind(StartTimer)
+    assert timer.seconds == HOLD_SECONDS
+    playbook.expect(timer).when(fires(timer.key)).expect(SignalKernel())
+    playbook.when(fires(timer.key)).expect()
+    with_a_kernel().when(sigint()).expect(SignalKernel())  # no cell that it could hit
+
+
+def test_and_hits_nobody_where_the_frontends_shutdown_follows() -> None:
+    running, shutdown = cell("while True: pass"), request("shutdown", restart=False)
+    for interrupt in (sigint(), bob.sends(request("interrupt"))):
+        playbook = runs(running).when(interrupt)
+        (timer,) = playbook.of_kind(StartTimer)
+        playbook.when(bob.sends(shutdown, CONTROL), fires(timer.key))
+        assert not playbook.of_kind(SignalKernel)
+
+
+def test_or_where_its_ports_are_taken_away() -> None:
+    """jupyter_client ends a kernel at once by SIGINT, or a message, and then SIGKILL."""
+    running, asked = cell("while True: pass"), request("interrupt")
+    playbook = runs(running).when(sigint(), bob.sends(asked), sigint(b"elsewhere"))
+    timers = playbook.of_kind(StartTimer)
+    playbook.when(EndpointClosed(at=0, tag=b"zmq")).expect(
+        answered(bob, asked, status="ok"), says_status("busy", running)
+    )
+    playbook.when(*[fires(timer.key) for timer in timers]).expect(SignalKernel())
+
+
+def test_it_is_for_the_cell_that_ran_then() -> None:
+    running, following = cell("while True: pass"), cell()
+    playbook = runs(running).when(sigint())
+    (timer,) = playbook.of_kind(StartTimer)
+    playbook.when(
+        kernel.publishes(status("idle", running)),
+        kernel.answers(alice, reply(running)),
+        alice.sends(following),
+        fires(timer.key),
+    )
+    assert not playbook.of_kind(SignalKernel)
