@@ -51,7 +51,7 @@ _KEEPER = """
 d=$1; shift
 read -r line < /proc/$$/stat && echo "$line" > "$d/keeper"
 trap : INT TERM HUP QUIT USR1 USR2
-/bin/sh -c 'echo $$ > "$0/pid"; exec "$@"' "$d" "$@"
+/bin/sh -c 'echo $$ > "$1/pid"; shift; exec "$@"' kmux-keeper "$d" "$@"
 status=$?
 echo $status > "$d/exit.new" && mv "$d/exit.new" "$d/exit"
 exit $status

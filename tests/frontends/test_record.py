@@ -204,7 +204,7 @@ def record_large(
             quiet.append(Window.of(bob, kmux))
             cell = alice.execute(f"comm = {opens.format(n=number)}")
             alice.hear(lambda m: m["msg_type"] == "comm_open", "the comm is open")
-            recorded = beside.submit(registry.flush, "large")
+            recorded = beside.submit(registry.holder("large").flush, "large")
             busy.append(Window.of(bob, kmux, recorded))
             assert recorded.result()
             alice.finish(cell)
