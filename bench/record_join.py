@@ -77,11 +77,8 @@ def _check(joined: NpmJoin | BareJoin, models: int) -> None:
 
 def _where(workspace: Workspace, side: Side) -> tuple[str, str]:
     """Return where a session's record is served and its root, once all is in it."""
-    _ask(
-        workspace,
-        "-c",
-        f"from proxy.daemon import registry; registry.holder({side.session!r}).flush({side.session!r})",
-    )
+    flush = "import sys; from proxy.daemon.registry import holder as h; n = sys.argv[1]; h(n).flush(n)"
+    _ask(workspace, "-c", flush, side.session)
     listed: list[dict[str, Any]] = json.loads(_ask(workspace, "-m", "proxy", "ps", "--json"))
     (found,) = (one for one in listed if one["name"] == side.session)
     return found["record_url"], found["document"]
