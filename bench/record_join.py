@@ -27,6 +27,12 @@ FIRST, AGAIN, BARE = "npm, its first", "npm, a later one", "no Automerge: bytes 
 Key = tuple[str, int]
 """The client, the number of models."""
 
+FLUSH = """
+import sys
+from proxy.daemon.registry import holder
+holder(sys.argv[1]).flush(sys.argv[1])
+"""
+
 
 def record_join(workspace: Workspace, effort: Effort) -> Result:
     """Clients from npm, and one that only takes the bytes, one after the other."""
@@ -77,8 +83,7 @@ def _check(joined: NpmJoin | BareJoin, models: int) -> None:
 
 def _where(workspace: Workspace, side: Side) -> tuple[str, str]:
     """Return where a session's record is served and its root, once all is in it."""
-    flush = "import sys; from proxy.daemon.registry import holder as h; n = sys.argv[1]; h(n).flush(n)"
-    _ask(workspace, "-c", flush, side.session)
+    _ask(workspace, "-c", FLUSH, side.session)
     listed: list[dict[str, Any]] = json.loads(_ask(workspace, "-m", "proxy", "ps", "--json"))
     (found,) = (one for one in listed if one["name"] == side.session)
     return found["record_url"], found["document"]
