@@ -80,6 +80,8 @@ class Folding:
         """Those of them that showed more since the record was written last."""
         self._adopted: dict[int, Execution] = {}
         """Cells that run and of whose end the session will not tell: they came before kmux."""
+        self._left_waiting: dict[MsgId, int] = {}
+        """Cells that waited when the record was left; the session may go on with them."""
         self._found = False
         """Whether a kernel was found running, and it is not known yet which one it is."""
         self._next_execution = max(record.executions, default=0) + 1
@@ -101,8 +103,9 @@ class Folding:
     def _resume(self) -> None:
         """Go on with a record that was written before."""
         for number, execution in self.record.executions.items():
-            if execution.state == "queued":  # it waited in kmux, and is gone with that
+            if execution.state == "queued":  # it waited in kmux, and may be gone with that
                 execution.state, execution.end = "complete", "lost"
+                self._left_waiting[execution.msg_id] = number
             elif execution.state == "executing":
                 self._numbers[execution.msg_id] = number
                 self._adopted[number] = execution
@@ -215,6 +218,12 @@ class Folding:
     def _queued(self, fact: facts.CellQueued) -> None:
         cell = fact.message.content_as(_cell_decoder)
         if cell is None or cell.silent:
+            return
+        known = self._left_waiting.pop(fact.message.msg_id, None)
+        before = self.record.executions.get(known) if known is not None else None
+        if known is not None and before is not None and before.client == fact.client:
+            self._numbers[before.msg_id] = known
+            self._change(before, state="queued", end=None)
             return
         self._add_execution(
             Execution(

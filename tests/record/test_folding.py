@@ -241,6 +241,21 @@ def test_frontends_say_which_cell_it_is(metadata: dict[str, Any], cell_id: str |
     assert [e.cell_id for e in executions(folding)] == [None, cell_id]
 
 
+def test_a_cell_that_waited_over_a_restart_of_kmux_is_the_same_one() -> None:
+    before = new_folding()
+    for msg_id in ("goes on", "is gone"):
+        before.take(queued("1", msg_id))
+    folding = Folding(before.record, LIMIT)
+    assert [(e.state, e.end) for e in executions(folding)] == [("complete", "lost")] * 2
+    folding.take(queued("1", "goes on"))
+    folding.take(sent("goes on"))
+    folding.take(ended("goes on"))
+    assert [(e.state, e.end) for e in executions(folding)] == [
+        ("complete", "ok"),
+        ("complete", "lost"),
+    ]
+
+
 def test_a_cell_that_came_before_kmux_ends_with_the_kernels_idle() -> None:
     folding = new_folding()
     folding.take(says("execute_input", "unknown", code="slow()", execution_count=3))
