@@ -11,18 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.frontends.kmux_process import DEADLINE, Client, Workplace
+from tests.frontends.kmux_process import DEADLINE, Client, Daemon, Workplace
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "examples" / "shared.ipynb"
 
 
 @pytest.mark.timeout(120)
-def test_opens_a_notebook_and_says_how_to_join(workplace: Workplace) -> None:
+@pytest.mark.parametrize("in_daemon", ["true", "false"])
+def test_opens_a_notebook_and_says_how_to_join(
+    daemon: Daemon, workplace: Workplace, in_daemon: str
+) -> None:
     notebook = workplace.root / "shared.ipynb"
     notebook.write_bytes(NOTEBOOK.read_bytes())
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", "lab", str(notebook), "--port", "0"],
-        env=workplace.environment,
+        env={**workplace.environment, "KMUX_DAEMON_EXECUTION": in_daemon},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -54,7 +57,8 @@ def test_opens_a_notebook_and_says_how_to_join(workplace: Workplace) -> None:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         process.stdout.close()
-    assert workplace.kmux("ps", "--json").stdout.strip() == "[]"
+    left = [session["name"] for session in daemon.json("ps")]
+    assert left == (["shared"] if in_daemon == "true" else []), "the daemon's kernel goes on"
 
 
 def test_a_notebook_that_is_not_there(workplace: Workplace) -> None:
