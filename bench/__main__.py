@@ -22,6 +22,11 @@ from bench import (
     memory,
     micro,
     queue,
+    record_burst,
+    record_join,
+    record_large,
+    record_path,
+    record_size,
     roundtrip,
     session,
     slider,
@@ -44,7 +49,16 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "slider": slider.slider,
     "idle": idle.idle,
     "memory": memory.memory,
+    "record-path": record_path.record_path,
+    "record-burst": record_burst.record_burst,
+    "record-size": record_size.record_size,
+    "record-join": record_join.record_join,
+    "record-large": record_large.record_large,
 }
+LONG: dict[str, Callable[[Workspace, Effort], Result]] = {
+    "record-size-million": record_size.record_size_million,
+}
+"""Those that run only when they are named."""
 
 
 def main() -> int:
@@ -61,7 +75,8 @@ def main() -> int:
             if sys.stdout.isatty():
                 print(f"… {name}", end="\r", flush=True)
             try:
-                results[name] = SCENARIOS[name](workspace, QUICK if options.quick else FULL)
+                scenario = (SCENARIOS | LONG)[name]
+                results[name] = scenario(workspace, QUICK if options.quick else FULL)
             except (BenchError, zmq.ZMQError, OSError) as error:
                 failed[name] = f"{type(error).__name__}: {error}"
                 print(f"{name} failed: {failed[name]}")
@@ -85,7 +100,10 @@ def _parse() -> argparse.Namespace:
         description="Measure kmux beside direct ZMQ, libzmq's zmq_proxy and jupyter_server.",
     )
     parser.add_argument(
-        "scenarios", nargs="*", metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}; all"
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help=f"one of {', '.join(SCENARIOS)}; all. {', '.join(LONG)} only where it is named",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
     parser.add_argument(
@@ -93,8 +111,8 @@ def _parse() -> argparse.Namespace:
     )
     options = parser.parse_args()
     for name in options.scenarios:
-        if name not in SCENARIOS:
-            parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        if name not in SCENARIOS | LONG:
+            parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS | LONG)}")
     return options
 
 

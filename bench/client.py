@@ -138,6 +138,17 @@ class Client:
             elif ended(message):
                 return came
 
+    def all_of(self, cell: bytes) -> list[list[bytes]]:
+        """Receive what is published for a cell, until it is idle."""
+        came: list[list[bytes]] = []
+        ended = idle_of(cell)
+        while True:
+            message = receive_message(self._iopub)
+            if ended(message):
+                return came
+            if cell in message[1 + PARENT]:
+                came.append(message)
+
     def has_reply(self) -> bool:
         """Whether a reply has come that nobody has waited for yet."""
         return bool(self._shell.poll(0))

@@ -36,6 +36,14 @@ class Effort:
     memory_frontends: int
     memory_executions: int
     memory_models: tuple[int, ...]
+    record_rounds: int
+    record_cell_rounds: int
+    record_burst_rounds: int
+    record_burst_messages: int
+    record_updates: tuple[int, ...]
+    record_join_models: tuple[int, ...]
+    record_join_rounds: int
+    record_large_rounds: int
 
 
 FULL = Effort(
@@ -66,6 +74,14 @@ FULL = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000, 6000),
+    record_rounds=30,
+    record_cell_rounds=40,
+    record_burst_rounds=2,
+    record_burst_messages=20_000,
+    record_updates=(1_000, 10_000, 100_000),
+    record_join_models=(300, 1000),
+    record_join_rounds=12,
+    record_large_rounds=8,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -97,5 +113,13 @@ QUICK = Effort(
     memory_frontends=50,
     memory_executions=1000,
     memory_models=(1000,),
+    record_rounds=6,
+    record_cell_rounds=4,
+    record_burst_rounds=1,
+    record_burst_messages=4_000,
+    record_updates=(1_000, 10_000),
+    record_join_models=(300, 1000),
+    record_join_rounds=3,
+    record_large_rounds=2,
 )
 """Three minutes, to see that everything works; the figures are rough."""

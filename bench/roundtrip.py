@@ -25,11 +25,11 @@ def synthetic(workspace: Workspace, effort: Effort) -> Result:
     with Sides(workspace) as opener:
         sides = opener.open(SYNTHETIC, [DIRECT, ZMQ_PROXY, KMUX])
         for side in sides:
-            _median_round_trip(side, effort.round_trips)  # warm up
+            median_round_trip(side, effort.round_trips)  # warm up
         for _ in range(effort.rounds):
             for side in sides:
                 before = side.proxy.cpu_seconds() if side.proxy else 0.0
-                times[side.name].append(_median_round_trip(side, effort.round_trips) * 1e6)
+                times[side.name].append(median_round_trip(side, effort.round_trips) * 1e6)
                 if side.proxy:
                     used = side.proxy.settled_cpu_seconds() - before
                     cpu[side.name].append(used / effort.round_trips * 1e6)
@@ -72,7 +72,8 @@ def synthetic(workspace: Workspace, effort: Effort) -> Result:
     )
 
 
-def _median_round_trip(side: Side, count: int) -> float:
+def median_round_trip(side: Side, count: int) -> float:
+    """Return the seconds of a complete_request of 600 bytes and its reply."""
     author = side.client.author
     content = {"code": "import num", "cursor_pos": 10}
     requests = [author.request("complete_request", content) for _ in range(count)]

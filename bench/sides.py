@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bench.processes import Process, running, wait_for_file
 from bench.workspace import KERNEL_COMMANDS, Workspace
 
 DIRECT, ZMQ_PROXY, KMUX, JUPYTER = "direct", "zmq_proxy", "kmux", "jupyter_server"
+UNRECORDED = "kmux --no-record"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Side:
     client: Client
     info: dict[str, Any]
     proxy: Process | None
+    session: str = ""
+    """What kmux calls it."""
 
     @property
     def iopub_url(self) -> str:
@@ -46,6 +50,7 @@ class Sides:
             DIRECT: self._open_direct,
             ZMQ_PROXY: self._open_zmq_proxy,
             KMUX: self._open_kmux,
+            UNRECORDED: partial(self._open_kmux, name=UNRECORDED, options=["--no-record"]),
         }
 
     def __enter__(self) -> Sides:
@@ -77,24 +82,25 @@ class Sides:
         command = [sys.executable, "-m", "bench.zmq_proxy", str(kernel_file), str(file)]
         return self._open_proxy(ZMQ_PROXY, command, file)
 
-    def _open_kmux(self, kernel: str) -> Side:
+    def _open_kmux(self, kernel: str, name: str = KMUX, options: Sequence[str] = ()) -> Side:
         file = self.workspace.new_file("kmux")
+        session = file.stem
         command = [sys.executable, "-m", "proxy", "run", "--kernel", kernel, "-f", str(file)]
-        return self._open_proxy(KMUX, command, file)
+        return self._open_proxy(name, [*command, "--name", session, *options], file, session)
 
-    def _open_proxy(self, name: str, command: list[str], file: Path) -> Side:
+    def _open_proxy(self, name: str, command: list[str], file: Path, session: str = "") -> Side:
         workspace = self.workspace
         process = self._stack.enter_context(
             running(name, command, workspace.environment, workspace.directory)
         )
         wait_for_file(file, process)
-        return self._side(name, file, process)
+        return self._side(name, file, process, session)
 
-    def _side(self, name: str, file: Path, proxy: Process | None) -> Side:
+    def _side(self, name: str, file: Path, proxy: Process | None, session: str = "") -> Side:
         info = json.loads(file.read_bytes())
         client = Client(self._context, info)
         self._stack.callback(client.close)
-        return Side(name, client, info, proxy)
+        return Side(name, client, info, proxy, session)
 
 
 @contextlib.contextmanager

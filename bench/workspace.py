@@ -33,6 +33,11 @@ class Workspace:
         return self.directory / f"{stem}-{next(self._numbers)}.json"
 
 
+def record_directory(workspace: Workspace, session: str) -> Path:
+    """Return where kmux keeps the record of a session."""
+    return Path(workspace.environment["KMUX_DATA_DIR"]) / "records" / session
+
+
 @contextlib.contextmanager
 def open_workspace() -> Iterator[Workspace]:
     """Make the directories; they are removed at the end. The path is short: it holds sockets."""

@@ -92,9 +92,6 @@ COVERED_ELSEWHERE = {
     "proxy.daemon.sessions": "tests/daemon/test_server.py",
     "proxy.cli.daemon_serve": "tests/daemon/test_server.py",
     "proxy.cli.kernelspec": "tests/jupyter",
-    "proxy.record.folding": "tests/record/test_projection.py",
-    "proxy.record.outputs": "tests/record/test_projection.py",
-    "proxy.record.values": "tests/record/test_reading.py",
     "proxy.record.notebook": "tests/record/test_projection.py",
 }
 """Modules without a test file of their own, and where their tests are. To be short."""

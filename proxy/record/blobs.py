@@ -40,6 +40,10 @@ _MAX_MEDIA_TYPE_BYTES = 150
 """A file's name has 255, with 65 ahead of it and what is put behind it when it is set aside."""
 
 
+class BlobLost(StoreError):
+    """It is not there, or not what was stored: nothing will bring it back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Freed:
     """What was removed."""
@@ -57,8 +61,9 @@ class Blobs:
     def get(self, sha256: str) -> bytes:
         """Return a blob's bytes.
 
-        Raises :class:`StoreError` where there is none, and where it is damaged: then it is set
-        aside, and will be stored anew when it is put the next time.
+        Raises :class:`BlobLost` where there is none, and where it is damaged: then it is set
+        aside, and will be stored anew when it is put the next time. Raises :class:`StoreError`
+        where it cannot be read.
         """
         kept: Path | None = None
         for path in self._files(sha256):
@@ -67,7 +72,7 @@ class Blobs:
                 if hashlib.sha256(data).hexdigest() == sha256:
                     return data
                 kept = disk.set_aside(path, "a blob that is not what was stored", to=self.directory)
-        raise StoreError(f"the blob {sha256} is damaged; what is left of it is {kept}")
+        raise BlobLost(f"the blob {sha256} is damaged; what is left of it is {kept}")
 
     def path(self, sha256: str) -> Path:
         """Return its file. Raises :class:`StoreError` where there is none."""
@@ -98,7 +103,7 @@ class Blobs:
             with disk.storing(f"read the blobs in {self.directory}"):
                 found = _names_of(sha256, self.directory / sha256[:2])
         if not found:
-            raise StoreError(f"there is no blob {sha256[:64]!r}; the record may have let it go")
+            raise BlobLost(f"there is no blob {sha256[:64]!r}; the record may have let it go")
         return sorted(found, key=lambda path: (_media_type_of(path.name) == BINARY, path.name))
 
 

@@ -159,6 +159,15 @@ class Folding:
                 values += (large for _, large in buffers)
         return [v for v in values if isinstance(v, Large) and not v.sha256]
 
+    def let_go_of_outputs(self, number: int, count: int) -> None:
+        """Let go of the first outputs of an execution. Those that stay move up."""
+        execution = self.record.executions[number]
+        del execution.outputs.items[:count]
+        execution.dropped_outputs += count
+        for display_id, places in tuple(self._displays.items()):
+            left = [(n, p - count if n == number else p) for n, p in places]
+            self._displays[display_id] = [(n, p) for n, p in left if p >= 0]
+
     # The kernel
 
     def _kernel_began(self, fact: facts.KernelBegan) -> None:

@@ -7,6 +7,8 @@ and here; when a document takes another one's place, both begin anew.
 
 from __future__ import annotations
 
+from collections import deque
+
 from proxy.record import trees
 from proxy.record.archive import Page, page_tree
 from proxy.record.document import ROOT, Document, ObjId, Tree, Writer
@@ -51,15 +53,17 @@ class Projection:
         self._rest: dict[str, Tree] = {}
         self.made_of = (0, 0, 0)
         """Changes, operations and bytes that it took to make it."""
+        self._pages = deque(archive)
+        """Those of the archive that the document does not name yet."""
+        self._limit = 0
+        """How many operations there may be at the end of the present transaction."""
         with self.document.write() as writer:
             writer.put(ROOT, "schema", trees.SCHEMA)
             self._session_id = writer.put_map(ROOT, "session")
             self._clients_id = writer.put_map(ROOT, "clients")
             self._executions_id = writer.put_list(ROOT, "executions")
             self._comms_id = writer.put_map(ROOT, "comms")
-            archived = writer.put_list(ROOT, "archive")
-            for page in archive:
-                writer.append_tree(archived, page_tree(page))
+            self._archive_id = writer.put_list(ROOT, "archive")
             self._write_session(writer)
         forget(record)
 
@@ -73,20 +77,29 @@ class Projection:
 
         What is written is taken out of the changes.
         """
-        budget = OPERATIONS_AT_ONCE + self.document.operations
+        self._limit = OPERATIONS_AT_ONCE + self.document.operations
         with self.document.write() as writer:
             if changes.changed_session:
                 self._write_session(writer)
                 changes.changed_session = False
+            while self._pages and not self._is_enough():
+                writer.append_tree(self._archive_id, page_tree(self._pages.popleft()))
             for number in tuple(changes.changed_executions):
-                if self.document.operations > budget:
+                if self._is_enough():
                     return True
-                self._write_execution(writer, number, changes.changed_executions.pop(number))
+                self._write_execution(writer, number, changes.changed_executions[number])
+                if self._is_enough():  # it may have more
+                    return True
+                del changes.changed_executions[number]
             for comm_id in tuple(changes.changed_comms):
-                if self.document.operations > budget:
+                if self._is_enough():
                     return True
                 self._write_comm(writer, changes.changed_comms.pop(comm_id))
-        return False
+        return bool(self._pages)
+
+    def _is_enough(self) -> bool:
+        """Whether the present transaction has as much as it should."""
+        return self.document.operations > self._limit
 
     def _write_session(self, writer: Writer) -> None:
         record = self._record
@@ -108,6 +121,7 @@ class Projection:
         self._rest = rest
 
     def _write_execution(self, writer: Writer, number: int, execution: Execution) -> None:
+        """Write what changed of an execution, or some of it where that is enough."""
         ids = self._executions.get(number)
         changed, execution.changed = execution.changed, set()
         outputs = execution.outputs
@@ -127,18 +141,19 @@ class Projection:
             outputs.cleared, outputs.written = False, 0
             ids.outputs = writer.put_list(ids.map, "outputs")
             ids.texts.clear()
-        for place in sorted(outputs.stale):
+        while outputs.stale and not self._is_enough():
+            place = outputs.stale.pop()
             if place < outputs.written:
                 shown = writer.put_map(ids.outputs, place)
                 _write_map(writer, shown, {}, trees.output_tree(outputs.items[place]))
-        outputs.stale.clear()
-        for place, output in enumerate(outputs.items):
-            if place < outputs.written:
-                if isinstance(output, Stream):
-                    _write_chunks(writer, ids.texts[output], output)
-            else:
-                self._add_output(writer, ids, place, output)
-        outputs.written = len(outputs.items)
+        if outputs.written:
+            last = outputs.items[outputs.written - 1]  # those before it have not grown
+            if isinstance(last, Stream):
+                _write_chunks(writer, ids.texts[last], last)
+        while outputs.written < len(outputs.items) and not self._is_enough():
+            place = outputs.written
+            self._add_output(writer, ids, place, outputs.items[place])
+            outputs.written += 1
 
     def _add_output(self, writer: Writer, ids: _ExecutionIds, place: int, output: Output) -> None:
         shown = writer.insert_map(ids.outputs, place)

@@ -13,34 +13,34 @@ state: when another kernel begins, and past the limits below. A small root docum
 names the present one.
 
 Where the disk takes nothing the session goes on: the document lives in memory and says since when
-it is not durable, what should be a blob is kept for a while, and all of it is tried again.
+it is not durable, what should be a blob is kept for a while, and all of it is tried again. So it
+does where something here is wrong: a fact is lost, or a document is made anew.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import trio
 
 from proxy.errors import StoreError
 from proxy.logs import log
 from proxy.record import outputs as shown
 from proxy.record.addresses import DocumentId, new_document_id, url_of
-from proxy.record.archive import Page, RetentionPolicy, blobs_in, next_page, overdue
+from proxy.record.archive import Archive, Page, RetentionPolicy, draft
 from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
 from proxy.record.projection import Projection, forget
-from proxy.record.state import SessionRecord, Stream
+from proxy.record.state import Comm, SessionRecord, Stream
+from proxy.record.storing import Storing
 from proxy.record.trees import ROOT_SCHEMA
 from proxy.record.values import Large
-from proxy.session.facts import Fact, KernelBegan, Present
+from proxy.session.facts import CommClosed, Fact, KernelBegan, KernelEnded, KernelTold, Present
 
 INTERVAL_SECONDS = 0.05
 MAX_INTERVAL_SECONDS = 1.0
@@ -50,12 +50,12 @@ FACTS_AT_ONCE = 100
 SYNC_SECONDS = 1.0
 """How often the log is flushed to the disk itself: a crash of the machine loses as much."""
 RETRY_SECONDS = 5.0
-MAX_HOMELESS_BYTES = 256 * 1024 * 1024
-"""Of values that the disk does not take."""
 MAX_CHANGES = 5_000
 MAX_OPERATIONS = 20_000
 MAX_BYTES = 4 * 1024 * 1024
 """A document that has more is replaced: loading it takes 20 ms, an acknowledgement 0.2 ms."""
+MAX_OUTPUTS = 20_000
+"""Of one cell; its first ones go first. They are as much work as a million printed lines."""
 MERGED_BYTES = 1024 * 1024
 """Pieces of a stream are merged into blobs of this size."""
 
@@ -93,12 +93,12 @@ class Recorder:
         """Says what the session is now."""
         self.blobs = files.blobs
         self._files = files
-        self._policy = policy or RetentionPolicy()
         self.audience: Audience | None = None
         """Who is told of documents and changes."""
+        _forget_states(record.comms.values())
         self._folding = Folding(record)
         self._facts: deque[Fact] = deque()
-        self._pages = list(pages)
+        self._archive = Archive(pages, policy or RetentionPolicy())
         self._projection: Projection | None = None
         self._saved: list[bytes] = []
         """The heads of the document as far as the disk has it."""
@@ -106,8 +106,9 @@ class Recorder:
         """Whether a new document is due."""
         self._broken_at: float | None = None
         """When the disk refused the last time."""
-        self._homeless: dict[str, Large] = {}
-        """Values that the disk did not take, by name."""
+        self._failed_at: float | None = None
+        """When the document could not be written the last time, by a bug of ours."""
+        self._values = Storing(files.blobs, self._refused)
         self._synced_at = 0.0
         self._is_unsynced = False
         self._awake = trio.Event()
@@ -126,12 +127,7 @@ class Recorder:
 
     def fetch(self, large: Large) -> bytes:
         """Return a large value's bytes. Raises :class:`StoreError` where they are lost."""
-        if large.part is not None:
-            return bytes(large.part)
-        homeless = self._homeless.get(large.sha256)
-        if homeless is not None and homeless.part is not None:
-            return bytes(homeless.part)
-        return self.blobs.get(large.sha256)
+        return self._values.fetch(large)
 
     async def move(self, name: str, directory: Path) -> None:
         """Have another name, and be in another directory. Raises :class:`StoreError`."""
@@ -167,7 +163,7 @@ class Recorder:
                 took = trio.current_time() - begun
                 pause = min(max(INTERVAL_SECONDS, took / SHARE), MAX_INTERVAL_SECONDS)
                 await trio.sleep(pause)
-                if self._is_unsynced or self._broken_at is not None:
+                if self._is_unsynced or self._broken_at is not None or self._failed_at is not None:
                     self.wake()
         finally:
             with trio.move_on_after(MAX_INTERVAL_SECONDS * 10, shield=True):
@@ -179,50 +175,89 @@ class Recorder:
         """Write down all that is known by now."""
         async with self._one_at_a_time:
             await self._fold()
-            await self._store(self._folding.settle())
-            if self._must_begin or self._projection is None or self._is_full(self._projection):
-                await self._begin_epoch()
-            else:
-                try:
-                    await self._write(self._projection)
-                    await self._append(self._projection.document)
-                    if self.audience is not None and self.document_id is not None:
-                        # Who follows keeps it: it is on the disk before.
-                        self.audience.changed(self.document_id)
-                except DocumentBroken as error:
-                    log().error("record.document_broken", why=str(error))
-                    await self._begin_epoch()
+            try:
+                await self._store(self._folding.settle())
+                if self._failed_at is None or time.time() - self._failed_at >= RETRY_SECONDS:
+                    await self._write_down()
+                    self._failed_at = None
+            except Exception:
+                self._failed()
             await self._sync()
+
+    async def _write_down(self) -> None:
+        if self._must_begin or self._projection is None or self._is_full(self._projection):
+            await self._begin_epoch()
+            return
+        try:
+            if not await self._write(self._projection):
+                await self._begin_epoch()
+                return
+            await self._append(self._projection.document)
+            if self.audience is not None and self.document_id is not None:
+                # Who follows keeps it: it is on the disk before.
+                self.audience.changed(self.document_id)
+        except DocumentBroken as error:
+            log().error("record.document_broken", why=str(error))
+            await self._begin_epoch()
+
+    def _failed(self) -> None:
+        """The kernel and its frontends go on without a record; a new document is tried in a while.
+
+        What was to be written may be half in the old one.
+        """
+        if self._failed_at is None:
+            log().exception("internal.error", what="record")
+        self._failed_at = time.time()
+        self._must_begin = True
+        self._is_not_durable()
 
     async def _fold(self) -> None:
         while self._facts:
             for _ in range(min(FACTS_AT_ONCE, len(self._facts))):
                 fact = self._facts.popleft()
-                self._folding.take(fact)
+                try:
+                    self._folding.take(fact)
+                except Exception:  # a bug of ours: this fact is lost
+                    log().exception("internal.error", what="record", fact=type(fact).__name__)
+                self._forget_state_of_closed(fact)
                 self._must_begin |= isinstance(fact, KernelBegan)
             await trio.lowlevel.checkpoint()
         if self.present is not None:
             self._folding.be(self.present())
 
+    def _forget_state_of_closed(self, fact: Fact) -> None:
+        if isinstance(fact, CommClosed):
+            closed = self.record.comms.get(fact.comm_id)
+            _forget_states([closed] if closed is not None else [])
+        elif isinstance(fact, KernelBegan | KernelTold | KernelEnded):
+            _forget_states(self.record.comms.values())
+
     # The document
 
-    async def _write(self, projection: Projection) -> None:
+    async def _write(self, projection: Projection) -> bool:
+        """Write what changed. Returns False where the document is full before all is in it."""
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
+            if self._is_full(projection):
+                return False
+        return True
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:
+        """Whether another document would have much less. One that is large by itself grows by as
+        much before: else a cell with many outputs would be written anew all the time."""
         document = projection.document
         changes, operations, size = projection.made_of
         return (
             document.changes - changes > MAX_CHANGES
-            or document.operations - operations > MAX_OPERATIONS
-            or document.bytes_written - size > MAX_BYTES
+            or document.operations - operations > max(MAX_OPERATIONS, operations)
+            or document.bytes_written - size > max(MAX_BYTES, size)
         )
 
     async def _begin_epoch(self) -> None:
         """Have another document take this one's place."""
-        await self._archive()
+        await self._archive_what_is_over()
+        self._bound_outputs()
         await self._merge_streams()
         record, before = self.record, self.document_id
         self._folding.changed_executions = dict(record.executions)
@@ -230,14 +265,15 @@ class Recorder:
         self._folding.changed_session = True
         forget(record)
         await self._store(self._folding.settle())
-        projection = Projection(record, self._pages)
+        projection = Projection(record, self._archive.pages)
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
         projection.is_made()
         self._projection = projection
-        self._must_begin = False
+        self._must_begin = True  # what ends kmux here leaves it to the last flush
         self.document_id = new_document_id()
         await self._save()
+        self._must_begin = False
         if self.audience is not None:
             self.audience.add(self.document_id, projection.document)
             if before is None:
@@ -269,19 +305,28 @@ class Recorder:
             if self.audience is not None:
                 self.audience.add(self.root_id, self._root)
 
-    async def _archive(self) -> None:
+    async def _archive_what_is_over(self) -> None:
         """Move what is long over into the archive, and let go of what is past its bound."""
         now = time.time()
-        page = next_page(self.record, now)
-        if page is not None:
+        over = draft(self.record) if self._broken_at is None else None
+        if over is not None:
+            while over.add_some():
+                await trio.lowlevel.checkpoint()
+            page = over.page(now)
             await self._store([page.large])
-            self._pages.append(page)
-        count = overdue(self._pages, self._policy, now)
-        for gone in self._pages[:count]:
-            self.record.let_go.executions += gone.executions
-            self.record.let_go.outputs += gone.outputs
-            self.record.let_go.bytes += gone.bytes
-        del self._pages[:count]
+            if page.large.part is None:  # else the disk did not take it
+                over.take_out(self.record)
+                self._archive.add(page, over.blobs)
+        gone, let_go = self._archive.let_go(now), self.record.let_go
+        let_go.executions += gone.executions
+        let_go.outputs += gone.outputs
+        let_go.bytes += gone.bytes
+
+    def _bound_outputs(self) -> None:
+        for number, execution in self.record.executions.items():
+            count = len(execution.outputs.items) - MAX_OUTPUTS
+            if count > 0:
+                self._folding.let_go_of_outputs(number, count)
 
     async def _merge_streams(self) -> None:
         """Make few large pieces of the many small ones of a long stream, and bound it."""
@@ -306,29 +351,7 @@ class Recorder:
 
     async def _store(self, values: list[Large]) -> None:
         if values:
-            await trio.to_thread.run_sync(self._store_here, values, limiter=self._thread)
-
-    def _store_here(self, values: list[Large]) -> None:
-        for value in (*self._homeless.values(), *values):
-            assert value.part is not None
-            try:
-                value.sha256 = self.blobs.put(value.part, value.media_type)
-            except StoreError as error:
-                value.sha256 = hashlib.sha256(value.part).hexdigest()
-                self._refused(error)
-                self._keep(value)
-            else:
-                value.part = None
-                self._homeless.pop(value.sha256, None)
-
-    def _keep(self, value: Large) -> None:
-        """Keep what the disk did not take, up to a bound: past it, it is lost."""
-        self._homeless[value.sha256] = value
-        size = sum(each.size for each in self._homeless.values())
-        while size > MAX_HOMELESS_BYTES:
-            lost = self._homeless.pop(next(iter(self._homeless)))
-            size -= lost.size
-            lost.part = None
+            await trio.to_thread.run_sync(self._values.store, values, limiter=self._thread)
 
     async def _append(self, document: Document) -> None:
         if self._broken_at is not None:
@@ -348,14 +371,15 @@ class Recorder:
         document, epoch = self._projection.document, self._files.next_epoch
         self._write_root(epoch)
         heads, snapshot, root = document.heads, document.save(), self._root.save()
-        if self._homeless:
-            await trio.to_thread.run_sync(self._store_here, [], limiter=self._thread)
+        await self._store(list(self._values.homeless.values()))
         if await self._on_disk(self._files.begin_epoch, epoch, snapshot, root):
             self._saved = heads
-            if not self._homeless:
+            if not self._values.homeless:
                 self._broken_at = None
-                self.record.not_durable_since = None
-                self._folding.changed_session = True
+                if self.record.not_durable_since is not None:
+                    self.record.not_durable_since = None
+                    self._folding.changed_session = True
+                    self.wake()  # to be written, though nothing else may happen any more
 
     async def _sync(self) -> None:
         now = trio.current_time()
@@ -377,8 +401,11 @@ class Recorder:
         if self._broken_at is None:
             log().error("record.not_durable", why=str(error))
         self._broken_at = time.time()
+        self._is_not_durable()
+
+    def _is_not_durable(self) -> None:
         if self.record.not_durable_since is None:
-            self.record.not_durable_since = self._broken_at
+            self.record.not_durable_since = time.time()
             self._folding.changed_session = True
 
     async def _collect(self) -> None:
@@ -386,14 +413,9 @@ class Recorder:
         if self._broken_at is not None:
             return
         live = {value.sha256 for value in self._all_values()}
-        pages = [page.large.sha256 for page in self._pages]
 
         def collect() -> None:
-            named = set(live)
-            for sha256 in pages:
-                tree = msgspec.json.decode(self.blobs.get(sha256))
-                named |= {sha256, *(name for name, _ in blobs_in(tree))}
-            self._files.collect(named)
+            self._files.collect(live | self._archive.named(self.blobs.get))
 
         await self._on_disk(collect)
 
@@ -409,3 +431,11 @@ class Recorder:
             for value, buffers in comm.values.values():
                 values += (value, *(large for _, large in buffers))
         return [value for value in values if isinstance(value, Large) and value.sha256]
+
+
+def _forget_states(comms: Iterable[Comm]) -> None:
+    """What a comm was in the end is in the document and the blob store: 200 closed ones with
+    pictures in them are not to be in memory as well."""
+    for comm in comms:
+        if comm.closed is not None:
+            comm.fields = None

@@ -50,6 +50,11 @@ def blob_tree(large: Large) -> dict[str, Tree]:
     return msgspec.structs.asdict(large.blob)
 
 
+def count_tree(count: int | None) -> int | None:
+    """A kernel may count as it likes; what has more than 64 bits is no count."""
+    return count if count is not None and -(2**63) <= count < 2**63 else None
+
+
 def json_tree(value: Json | Large) -> Tree:
     """JSON where nothing else can be: its text, or a blob."""
     return blob_tree(value) if isinstance(value, Large) else value.text
@@ -70,7 +75,7 @@ def output_tree(output: Output) -> dict[str, Tree]:
                 "metadata": json_tree(output.metadata),
             }
             if output.output_type == "execute_result":
-                tree["execution_count"] = output.execution_count
+                tree["execution_count"] = count_tree(output.execution_count)
             if output.display_id is not None:
                 tree["display_id"] = output.display_id
             return tree
@@ -95,6 +100,8 @@ def field_of_execution(execution: Execution, name: str) -> Tree:
             return client_text(execution.client)
         case "code":
             return value_tree(execution.code)
+        case "execution_count":
+            return count_tree(execution.execution_count)
         case "queued" | "started" | "completed":
             return time_text(getattr(execution, name))
     value: Tree = getattr(execution, name)
@@ -180,7 +187,7 @@ def session_tree(record: SessionRecord) -> dict[str, Tree]:
         "environment_source": record.environment_source,
         "started": time_text(record.started),
         "status": record.execution_state,
-        "execution_count": kernel.execution_count,
+        "execution_count": count_tree(kernel.execution_count),
         "kernel": kernel.number,
         "kernel_session": kernel.session,
         "kernel_info": None if kernel.info is None else json_tree(kernel.info),

@@ -31,7 +31,8 @@ class Store:
 
     def put(self, values: list[Large]) -> None:
         for value in values:
-            assert value.part is not None
+            value.unpack()
+            assert isinstance(value.part, bytes | memoryview), "what can be stored"
             data = bytes(value.part)
             assert value.size == len(data)
             value.sha256 = hashlib.sha256(data).hexdigest()

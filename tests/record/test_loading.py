@@ -33,7 +33,7 @@ async def test_a_page_that_is_lost_costs_what_was_on_it(
             for number in range(20):
                 recorder.take([f.queued("1", f"m{number}"), f.ended(f"m{number}")])
             await recorder.flush()
-        pages = list(recorder._pages)
+        pages = list(recorder._archive.pages)
         assert len(pages) >= 2
         await recorder.flush()
     whole = load(tmp_path / "r")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.record import trees
+from proxy.record import projection, trees
+from proxy.record.archive import Page
 from proxy.record.folding import Folding
-from proxy.record.projection import Projection
+from proxy.record.projection import OPERATIONS_AT_ONCE, Projection
 from proxy.record.state import SessionRecord
+from proxy.record.values import Large
 from proxy.session import facts
 from tests.record.facts import (
     ALICE,
@@ -74,14 +78,49 @@ class Written:
         assert self.projection.document.read() == wanted(self.folding.record)
 
 
-@given(st.lists(st.tuples(any_facts, st.booleans()), max_size=4))
-def test_the_document_has_what_the_state_has(parts: list[tuple[list[facts.Fact], bool]]) -> None:
+@pytest.mark.parametrize("at_once", [projection.OPERATIONS_AT_ONCE, 3])
+@given(parts=st.lists(st.tuples(any_facts, st.booleans()), max_size=4))
+def test_the_document_has_what_the_state_has(
+    at_once: int, parts: list[tuple[list[facts.Fact], bool]]
+) -> None:
+    with patch.object(projection, "OPERATIONS_AT_ONCE", at_once):
+        written = Written()
+        for happened, anew in parts:
+            written.take(*happened)
+            if anew:
+                written.anew()
+            written.check()
+
+
+def test_however_much_there_is_it_is_written_in_small_pieces() -> None:
+    """A cell with thousands of outputs, or an archive of years, is to keep nobody waiting."""
     written = Written()
-    for happened, anew in parts:
-        written.take(*happened)
-        if anew:
-            written.anew()
-        written.check()
+    written.take(queued("1", "a"), sent("a"))
+    written.take(*[shows({"text/plain": f"{n}"}, "a", f"d{n}") for n in range(1000)])
+    written.take(prints("begun\n", "a"))
+    written.check()
+    written.take(prints("over\n", "a"))
+    written.take(*[says("update_display_data", "a", **display(f"d{n}")) for n in range(1000)])
+    pages = [Page(Large("application/json", "json", 1, sha256="ab"), 1, 1, 1, 1.0)] * 500
+    for _ in range(2):
+        sizes, more = [], True
+        written.store.put(written.folding.settle())
+        while more:
+            before = written.projection.document.operations
+            more = written.projection.write(written.folding)
+            sizes.append(written.projection.document.operations - before)
+        assert sum(sizes) > 4000
+        assert max(sizes) < OPERATIONS_AT_ONCE + 20
+        shown = written.projection.document.read()
+        assert shown["executions"] == wanted(written.folding.record)["executions"]
+        written.projection = Projection(written.folding.record, pages)
+        written.folding.changed_executions = dict(written.folding.record.executions)
+    assert len(shown["archive"]) == 500  # type: ignore[arg-type]
+
+
+def display(display_id: str) -> dict[str, Any]:
+    data = {"text/plain": f"new {display_id}"}
+    return {"data": data, "metadata": {}, "transient": {"display_id": display_id}}
 
 
 def test_only_what_changed_is_written() -> None:

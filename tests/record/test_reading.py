@@ -11,7 +11,7 @@ from hypothesis import given
 from proxy.errors import StoreError
 from proxy.message import ClientId
 from proxy.record import trees
-from proxy.record.archive import MIN_PAGE, next_page
+from proxy.record.archive import MIN_PAGE, draft
 from proxy.record.document import Document
 from proxy.record.reading import client_of, read_page, read_record
 from proxy.record.state import Outputs, SessionRecord, Stream
@@ -118,16 +118,21 @@ def test_pages_of_the_archive_are_read_back() -> None:
     written.write()
     executions = comparable(written.folding.record)["executions"]
     record = written.folding.record
-    page = next_page(record, at=0.0)
-    assert page is not None
+    over = draft(record)
+    assert over is not None
+    while over.add_some():
+        pass
+    page = over.page(at=0.0)
     assert page.large.part is not None
+    assert len(record.executions) == MIN_PAGE + 250, "it may not be stored yet"
+    over.take_out(record)
     cells, comms = read_page(bytes(page.large.part), written.store.get)
     assert [trees.execution_tree(e) for e in cells] == executions[: len(cells)]
     assert len(cells) == page.executions == page.outputs == MIN_PAGE + 50
     assert len(comms) == 100
     assert page.until == float(len(cells) - 1)
     assert len(record.executions) == len(record.comms) == 200
-    assert next_page(record, at=0.0) is None
+    assert draft(record) is None
 
 
 @pytest.mark.parametrize(

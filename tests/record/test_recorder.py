@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +15,17 @@ import trio.lowlevel
 import trio.testing
 
 from proxy.errors import StoreError
-from proxy.record import archive
+from proxy.record import archive, epochs
 from proxy.record import recorder as module
 from proxy.record.addresses import DocumentId
+from proxy.record.archive import RetentionPolicy
 from proxy.record.document import Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.loading import load
+from proxy.record.projection import Projection
 from proxy.record.recorder import INTERVAL_SECONDS, RETRY_SECONDS, Recorder
-from proxy.record.state import SessionRecord, Stream
+from proxy.record.state import Display, SessionRecord, Stream
+from proxy.record.values import Large
 from proxy.session import facts
 from tests.record import facts as f
 
@@ -44,17 +48,19 @@ class Follower:
         self.retired.append(document_id)
 
 
-def new_recorder(directory: Path) -> Recorder:
+def new_recorder(directory: Path, policy: RetentionPolicy | None = None) -> Recorder:
     files = RecordFiles(directory)
     files.load()
-    recorder = Recorder(SessionRecord("name", "python3", started=1.0), files)
+    recorder = Recorder(SessionRecord("name", "python3", started=1.0), files, policy=policy)
     recorder.audience = Follower()
     return recorder
 
 
 @asynccontextmanager
-async def recording(directory: Path) -> AsyncIterator[Recorder]:
-    recorder = new_recorder(directory)
+async def recording(
+    directory: Path, policy: RetentionPolicy | None = None
+) -> AsyncIterator[Recorder]:
+    recorder = new_recorder(directory, policy)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         yield recorder
@@ -139,6 +145,53 @@ async def test_a_document_with_too_much_history_is_replaced(
     assert len(epochs) == 2, "a snapshot and its log; the others are gone"
 
 
+async def test_what_is_large_by_itself_is_not_written_anew_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OPERATIONS", 200)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        written, ids = 0, set()
+        for number in range(1000):
+            recorder.take([f.shows({"text/plain": f"{number}"}, "a")])
+            if number % 10 == 9:
+                await recorder.flush()
+                assert recorder._projection is not None
+                if recorder.document_id not in ids:
+                    ids.add(recorder.document_id)
+                    written += recorder._projection.made_of[1]
+        in_the_last = recorder._projection.document.operations  # type: ignore[union-attr]
+    assert 4 <= len(ids) <= 8
+    assert written < 2 * in_the_last, "in proportion, however many outputs there are"
+
+
+async def test_of_a_cell_that_shows_things_for_ever_the_first_are_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OUTPUTS", 50)
+    monkeypatch.setattr(module, "MAX_OPERATIONS", 200)
+    numbers = range(1000)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        await recorder.flush()
+        recorder.take([f.shows({"text/plain": f"{n}"}, "a", f"d{n}") for n in numbers])
+        await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        kept = len(execution.outputs.items)
+        assert 50 <= kept < 200
+        assert execution.dropped_outputs == 1000 - kept
+        shown = {"data": {"text/plain": "new"}, "metadata": {}}
+        for number in (0, 998):
+            transient = {"display_id": f"d{number}"}
+            recorder.take([f.says("update_display_data", "a", **shown, transient=transient)])
+    (execution,) = load(tmp_path / "r").record.executions.values()
+    assert execution.dropped_outputs == 1000 - kept
+    texts = [o.data["text/plain"] for o in execution.outputs.items if isinstance(o, Display)]
+    wanted = [f"{n}" for n in numbers[-kept:]]
+    wanted[-2] = "new"
+    assert texts == wanted
+
+
 async def test_large_values_are_blobs_and_go_when_nothing_names_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +205,42 @@ async def test_large_values_are_blobs_and_go_when_nothing_names_them(
         recorder.take([facts.KernelBegan(at=2.0, found=False)])
         await recorder.flush()
         assert blobs.count == 0
+
+
+async def test_large_json_is_a_blob(tmp_path: Path) -> None:
+    figure = {"data": ["x" * 100] * 1000}  # as plotly's are
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([*a_cell(), f.shows({"application/vnd.plotly.v1+json": figure}, "a")])
+        await recorder.flush()
+    whole = load(tmp_path / "r")
+    (execution,) = whole.record.executions.values()
+    display = execution.outputs.items[1]
+    assert isinstance(display, Display)
+    (value,) = display.data.values()
+    assert isinstance(value, Large)
+    assert json.loads(whole.fetch(value)) == figure
+
+
+async def test_what_a_closed_widget_was_is_on_the_disk_and_not_in_memory(tmp_path: Path) -> None:
+    picture = os.urandom(100_000)
+    async with recording(tmp_path / "r") as recorder:
+        for comm_id in ("closed", "left", "open"):
+            recorder.take([f.opens(comm_id, {"n": 1}, paths=[["value"]], buffers=(picture,))])
+            recorder.take([f.changes(comm_id, {"n": 2})])
+        recorder.take([f.closes("closed"), f.closes("unknown")])
+        await recorder.flush()
+        comms = recorder.record.comms
+        assert [comm_id for comm_id, comm in comms.items() if comm.fields] == ["left", "open"]
+        recorder.take([facts.KernelEnded(at=2.0, reason="it died")])
+        recorder.take([facts.KernelBegan(at=2.0, found=False), f.opens("open", {"n": 3})])
+        await recorder.flush()
+        assert [comm_id for comm_id, comm in comms.items() if comm.fields] == ["open"]
+    for comm in load(tmp_path / "r").record.comms.values():
+        assert comm.fields is not None
+        if comm.comm_id != "open":
+            assert bytes(comm.fields["n"].value or b"") == b"2"
+            ((_, data),) = comm.fields["value"].buffers
+            assert data == picture
 
 
 async def test_long_streams_are_few_large_pieces_and_bounded(
@@ -236,6 +325,115 @@ async def test_a_document_that_panicked_is_replaced(
         await recorder.flush()
         assert recorder.document_id != first
     assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
+
+
+async def test_that_the_disk_takes_all_again_is_written_though_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        raise StoreError("cannot write: no space left on device")
+
+    def says_so() -> Any:
+        assert recorder._projection is not None
+        return recorder._projection.document.read()["session"]["not_durable_since"]  # type: ignore[index,call-overload]
+
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+        with monkeypatch.context() as refusing:
+            refusing.setattr(recorder._files, "append", full)
+            recorder.take(a_cell("b"))
+            await recorder.flush()
+            recorder.take(a_cell("c"))
+            await recorder.flush()
+            assert says_so() is not None
+        recorder._broken_at = 0.0  # RETRY_SECONDS ago
+        with trio.fail_after(20):
+            while says_so() is not None:
+                await trio.sleep(INTERVAL_SECONDS)
+
+
+async def test_a_kmux_that_ends_between_two_documents_has_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = new_recorder(tmp_path / "r")
+    recorder.take(a_cell())
+    await recorder.flush()
+    on_disk = recorder._on_disk
+
+    async def cancelled(action: Any, *arguments: Any) -> bool:
+        if action == recorder._files.begin_epoch:
+            scope.cancel()
+        return await on_disk(action, *arguments)
+
+    with monkeypatch.context() as ending, trio.CancelScope() as scope:
+        ending.setattr(recorder, "_on_disk", cancelled)
+        recorder.take([facts.KernelBegan(at=2.0, found=False), *a_cell("b")])
+        await recorder.flush()
+    assert scope.cancelled_caught
+    recorder.take(a_cell("c"))
+    await recorder.flush()  # the last one, as run() does it
+    recorder._files.close()
+    assert texts(None, tmp_path / "r") == ["out\n"] * 3
+    document = epochs.read(tmp_path / "r").document
+    assert document is not None
+    assert len(document.heads) == 1, "changes of one document, not of two"
+
+
+async def test_a_fact_that_cannot_be_folded_is_lost_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        take = recorder._folding.take
+
+        def chokes(fact: facts.Fact) -> None:
+            if fact.at == 99:
+                raise ValueError("for the test")
+            take(fact)
+
+        monkeypatch.setattr(recorder._folding, "take", chokes)
+        recorder.take([*a_cell(), facts.CommClosed(at=99, comm_id="c"), *a_cell("b")])
+        await recorder.flush()
+        assert recorder.record.not_durable_since is None
+    assert texts(None, tmp_path / "r") == ["out\n", "out\n"]
+
+
+async def test_a_bug_ends_no_session_and_the_record_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody who only wants to run cells is to pay for it: an exception here would end kmux."""
+
+    def fails(*args: Any) -> bool:
+        raise ValueError("for the test")
+
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take(a_cell())
+        await recorder.flush()
+        first = recorder.document_id
+        with monkeypatch.context() as failing:
+            failing.setattr(Projection, "write", fails)
+            recorder.take(a_cell("b"))
+            await recorder.flush()
+            await recorder.flush()
+        assert recorder.record.not_durable_since is not None
+        recorder.take(a_cell("c"))
+        recorder._failed_at = 0.0  # RETRY_SECONDS ago
+        await recorder.flush()
+        assert recorder.document_id != first, "half of it may be in the old one"
+        assert recorder.record.not_durable_since is None
+    assert texts(None, tmp_path / "r") == ["out\n"] * 3
+
+
+@pytest.mark.parametrize("count", [2**63, -(2**63) - 1, 10**30])
+async def test_a_count_that_no_document_can_have_is_none(tmp_path: Path, count: int) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        recorder.take([f.says("execute_input", "a", code="1", execution_count=count)])
+        recorder.take([f.says("execute_result", "a", data={}, metadata={}, execution_count=count)])
+        await recorder.flush()
+        assert recorder.record.not_durable_since is None
+    (execution,) = load(tmp_path / "r").record.executions.values()
+    assert execution.execution_count is None
 
 
 async def test_a_flood_lags_and_loses_nothing(tmp_path: Path) -> None:
