@@ -44,6 +44,9 @@ class Effort:
     record_join_models: tuple[int, ...]
     record_join_rounds: int
     record_large_rounds: int
+    daemon_sessions: tuple[int, ...]
+    neighbour_rounds: int
+    neighbour_seconds: float
 
 
 FULL = Effort(
@@ -82,6 +85,9 @@ FULL = Effort(
     record_join_models=(300, 1000),
     record_join_rounds=12,
     record_large_rounds=8,
+    daemon_sessions=(1, 10, 25, 50),
+    neighbour_rounds=7,
+    neighbour_seconds=2.0,
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -121,5 +127,8 @@ QUICK = Effort(
     record_join_models=(300, 1000),
     record_join_rounds=3,
     record_large_rounds=2,
+    daemon_sessions=(1, 10),
+    neighbour_rounds=2,
+    neighbour_seconds=1.0,
 )
 """Three minutes, to see that everything works; the figures are rough."""

@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 import trio
 
 from proxy import __version__
+from proxy.daemon import open_files
 from proxy.daemon import state as states
 from proxy.daemon.client import Daemon
 from proxy.daemon.control import timestamp
@@ -49,7 +50,8 @@ async def serve(settings: Settings, *, takes_over: bool = False) -> None:
 
     With ``takes_over`` that one is asked to end, and nothing of what its kernels say is missed.
     """
-    async with open_host() as host:
+    open_files.raise_limit()
+    async with open_host(open_files.MAX_FILES) as host:
         early = await _hear_early(host) if takes_over else {}
         with ExitStack() as stack:
             stack.callback(os.close, _lock())

@@ -21,6 +21,7 @@ from typing import Literal
 
 import msgspec
 
+from proxy.daemon.open_files import FOR_KERNELS
 from proxy.errors import StoreError
 from proxy.kernels.keeping import KernelDirectory
 from proxy.session import carrying
@@ -89,7 +90,7 @@ class SessionDirectory:
     @property
     def kernel(self) -> KernelDirectory:
         """Where its kernel's traces are."""
-        return KernelDirectory(self.path)
+        return KernelDirectory(self.path, open_files=FOR_KERNELS)
 
     def write(self, state: SessionState) -> None:
         """Keep the state, whole or not at all. Raises :class:`StoreError`."""
