@@ -10,9 +10,12 @@ from pathlib import Path
 from threading import Event, Thread
 
 from bench.errors import BenchError
+from bench.processes import Process
 
-SETTLED_SECONDS = 3.0
-"""A record that has not grown for so long is written. Its interval is at most a second."""
+SETTLED_SECONDS = 1.5
+"""The recorder's interval is at most a second."""
+_IDLE = 0.03
+"""Of a core: what kmux takes by then, which has a heartbeat and looks at its kernel."""
 _PATIENCE_SECONDS = 300.0
 _LOOK_SECONDS = 0.005
 
@@ -48,9 +51,15 @@ def _sizes(directory: Path) -> dict[str, int]:
         return {}
 
 
-def wait_until_settled(growth: list[float]) -> None:
+def wait_until_settled(growth: list[float], process: Process) -> None:
+    """Wait until a record is written: its files grow no more, and kmux has nothing to do."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not growth or time.perf_counter() - growth[-1] < SETTLED_SECONDS:
+    while True:
+        before = process.cpu_seconds()
+        time.sleep(SETTLED_SECONDS)
+        used = process.cpu_seconds() - before
+        quiet = growth and time.perf_counter() - growth[-1] > SETTLED_SECONDS
+        if quiet and used < _IDLE * SETTLED_SECONDS:
+            return
         if time.monotonic() > deadline:
             raise BenchError("the record does not come to an end")
-        time.sleep(0.05)

@@ -72,7 +72,7 @@ def _flood(workspace: Workspace, side: Side, code: str) -> Flood:
         heard = time.perf_counter()
         side.client.finish(cell)
         if side.name == KMUX:
-            wait_until_settled(growth)
+            wait_until_settled(growth, side.proxy)
             _compare(_texts_in(came), load(directory))
     used = side.proxy.settled_cpu_seconds() - before
     return Flood(heard - begun, max(growth) - begun if growth else 0.0, used)

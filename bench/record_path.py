@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable
-from statistics import median
+from collections.abc import Callable, Sequence
+from statistics import median, quantiles
 
 from bench.effort import Effort
 from bench.report import Result, Target, median_and_range
@@ -14,8 +15,8 @@ from bench.workspace import IPYKERNEL, SYNTHETIC, Workspace
 
 LIMIT = 1.05
 _CELL = "1+1"
-_CELLS = 20
-"""In a round: the recorder writes them down while the next ones run."""
+_CELLS = 12
+"""In a round: the recorder writes the first ones down while the last ones run."""
 
 REQUEST, OUTPUT, IDLE = "request to reply", "cell to its output", "cell to idle"
 
@@ -66,16 +67,15 @@ def _result(
     rows = []
     targets = []
     for what in (REQUEST, OUTPUT, IDLE):
-        ratio = median(
-            kmux / bare
-            for kmux, bare in zip(times[what, KMUX], times[what, UNRECORDED], strict=True)
-        )
+        pairs = zip(times[what, KMUX], times[what, UNRECORDED], strict=True)
+        ratios = [kmux / bare for kmux, bare in pairs]
+        ratio = median(ratios)
         rows += [
             (
                 f"{what}, {name}",
                 median_and_range(times[what, name]),
                 f"{middle[what, name] / middle[what, UNRECORDED]:.3f} ×",
-                f"{ratio:.3f} ×" if name == KMUX else "",
+                f"{ratio:.3f} ± {_uncertainty(ratios):.3f} ×" if name == KMUX else "",
                 median_and_range(cpu[what, name]),
             )
             for name in (UNRECORDED, KMUX)
@@ -95,6 +95,8 @@ def _result(
         rows=rows,
         targets=targets,
         notes=[
+            "±: the standard error of the median of the rounds' ratios; other load on the machine "
+            "makes it large",
             "requests go to a synthetic kernel, and nothing of them is recorded; a cell of "
             "ipykernel is five facts",
             "CPU is until kmux has settled: with what the recorder does behind the messages",
@@ -104,3 +106,9 @@ def _result(
             "cpu_us": {f"{what}, {name}": values for (what, name), values in cpu.items()},
         },
     )
+
+
+def _uncertainty(values: Sequence[float]) -> float:
+    """Return the standard error of a median, as the middle half of the values tells it."""
+    low, _, high = quantiles(values, n=4)
+    return 1.25 * (high - low) / 1.35 / math.sqrt(len(values))

@@ -5,8 +5,8 @@ often where a step takes long: it may lag, and never stands in a message's way. 
 meanwhile is folded when it is done: the last value of each key, text behind text.
 
     facts -> state -> blobs (worker thread) -> document (slices of 4 ms) -> log (worker thread)
-                                                        |
-                                                        +-> peers (sync)
+                                                                                 |
+                                                                                 +-> peers (sync)
 
 History never shrinks in Automerge, so the document is replaced by one that is made anew from the
 state: when another kernel begins, and past the limits below. A small root document that stays
@@ -46,7 +46,10 @@ INTERVAL_SECONDS = 0.05
 MAX_INTERVAL_SECONDS = 1.0
 SHARE = 0.1
 """How much of the time the record may take, before its interval becomes longer."""
-FACTS_AT_ONCE = 100
+FOLDING_SECONDS = 0.002
+"""Facts that are folded at once: a few, or as many lines as are printed in that time."""
+SLICES_AT_ONCE = 20
+"""Of a flood, before they go to the disk: some 0.1 s. To put so many together takes 3 ms."""
 SYNC_SECONDS = 1.0
 """How often the log is flushed to the disk itself: a crash of the machine loses as much."""
 RETRY_SECONDS = 5.0
@@ -191,11 +194,6 @@ class Recorder:
         try:
             if not await self._write(self._projection):
                 await self._begin_epoch()
-                return
-            await self._append(self._projection.document)
-            if self.audience is not None and self.document_id is not None:
-                # Who follows keeps it: it is on the disk before.
-                self.audience.changed(self.document_id)
         except DocumentBroken as error:
             log().error("record.document_broken", why=str(error))
             await self._begin_epoch()
@@ -212,16 +210,18 @@ class Recorder:
         self._is_not_durable()
 
     async def _fold(self) -> None:
+        begun = time.perf_counter()
         while self._facts:
-            for _ in range(min(FACTS_AT_ONCE, len(self._facts))):
-                fact = self._facts.popleft()
-                try:
-                    self._folding.take(fact)
-                except Exception:  # a bug of ours: this fact is lost
-                    log().exception("internal.error", what="record", fact=type(fact).__name__)
-                self._forget_state_of_closed(fact)
-                self._must_begin |= isinstance(fact, KernelBegan)
-            await trio.lowlevel.checkpoint()
+            fact = self._facts.popleft()
+            try:
+                self._folding.take(fact)
+            except Exception:  # a bug of ours: this fact is lost
+                log().exception("internal.error", what="record", fact=type(fact).__name__)
+            self._forget_state_of_closed(fact)
+            self._must_begin |= isinstance(fact, KernelBegan)
+            if time.perf_counter() - begun > FOLDING_SECONDS:
+                await trio.lowlevel.checkpoint()
+                begun = time.perf_counter()
         if self.present is not None:
             self._folding.be(self.present())
 
@@ -236,11 +236,22 @@ class Recorder:
 
     async def _write(self, projection: Projection) -> bool:
         """Write what changed. Returns False where the document is full before all is in it."""
+        slices = 0
         while projection.write(self._folding):
             await trio.lowlevel.checkpoint()
             if self._is_full(projection):
                 return False
+            slices += 1
+            if slices % SLICES_AT_ONCE == 0:
+                await self._publish(projection.document)
+        await self._publish(projection.document)
         return True
+
+    async def _publish(self, document: Document) -> None:
+        """Append what was written, and then tell who follows: they keep it."""
+        await self._append(document)
+        if self.audience is not None and self.document_id is not None:
+            self.audience.changed(self.document_id)
 
     @staticmethod
     def _is_full(projection: Projection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 import trio
 import trio.lowlevel
 import trio.testing
+from structlog.testing import capture_logs
 
 from proxy.errors import StoreError
-from proxy.record import archive, epochs
+from proxy.record import archive, epochs, outputs
 from proxy.record import recorder as module
 from proxy.record.addresses import DocumentId
 from proxy.record.archive import RetentionPolicy
@@ -262,6 +264,58 @@ async def test_long_streams_are_few_large_pieces_and_bounded(
     assert text == "".join(f"{number}:{'x' * 9_000}\n" for number in range(40))
 
 
+async def test_a_stream_of_which_a_piece_is_lost_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        for letter in "abc":
+            recorder.take([f.prints(letter * 10_000, "a")])
+            await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        (stream,) = execution.outputs.items
+        assert isinstance(stream, Stream)
+        lost = stream.chunks[1]
+        assert isinstance(lost, Large)
+        recorder.blobs.path(lost.sha256).unlink()
+        with capture_logs() as logs:
+            recorder.take([facts.KernelBegan(at=2.0, found=False)])
+            await recorder.flush()
+        assert [line["event"] for line in logs if line["log_level"] == "warning"] == [
+            "record.not_merged"
+        ]
+        assert recorder.record.not_durable_since is None
+        kept = [c for c in stream.chunks if isinstance(c, Large) and c is not lost]
+        assert [recorder.fetch(large)[:1] for large in kept] == [b"a", b"c"]
+
+
+async def test_a_stream_that_is_too_long_loses_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MERGED_BYTES", 20_000)
+    monkeypatch.setattr(outputs.bound, "__defaults__", (100_000,))
+    async with recording(tmp_path / "r") as recorder:
+        monkeypatch.setattr(recorder.blobs, "_grace_seconds", 0.0)
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        for number in range(30):
+            recorder.take([f.prints(f"{number:02}".ljust(10_000, "."), "a")])
+            await recorder.flush()
+        recorder.take([facts.KernelBegan(at=2.0, found=False)])
+        await recorder.flush()
+        (execution,) = recorder.record.executions.values()
+        (stream,) = execution.outputs.items
+        assert isinstance(stream, Stream)
+        assert stream.dropped_bytes == 200_000
+        assert recorder.blobs.count == len(stream.chunks) == 5, "the others are gone"
+    whole = load(tmp_path / "r").record
+    (execution,) = whole.executions.values()
+    (stream,) = execution.outputs.items
+    assert isinstance(stream, Stream)
+    assert stream.dropped_bytes == 200_000
+    (text,) = texts(None, tmp_path / "r")
+    assert text == "".join(f"{number:02}".ljust(10_000, ".") for number in range(20, 30))
+
+
 async def test_what_is_long_over_is_in_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,6 +360,57 @@ async def test_a_full_disk_is_survived_and_told_of(
     assert RETRY_SECONDS > 0
     whole = load(tmp_path / "r")
     assert len(whole.record.executions) == 3
+
+
+async def test_others_have_their_turns_while_facts_are_folded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = new_recorder(tmp_path / "r")
+    recorder.take([f.queued("1", "a"), f.sent("a")])
+    await recorder.flush()
+    take, folded, seen = recorder._folding.take, 0, set[int]()
+
+    def takes_its_time(fact: facts.Fact) -> None:
+        nonlocal folded
+        time.sleep(module.FOLDING_SECONDS)
+        take(fact)
+        folded += 1
+
+    async def watch() -> None:
+        while folded < 10:
+            seen.add(folded)
+            await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(recorder._folding, "take", takes_its_time)
+    recorder.take([f.prints("x", "a") for _ in range(10)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await recorder.flush()
+    assert len(seen) >= 5, "after each one, one before the other or not"
+    recorder._files.close()
+
+
+async def test_a_flood_is_on_the_disk_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICES_AT_ONCE", 2)
+    async with recording(tmp_path / "r") as recorder:
+        recorder.take([f.queued("1", "a"), f.sent("a")])
+        await recorder.flush()
+        follower = recorder.audience
+        assert isinstance(follower, Follower)
+        sizes: list[int] = []
+        changed = follower.changed
+
+        def appended(document_id: DocumentId) -> None:
+            changed(document_id)
+            sizes.append(recorder._files.log_bytes)
+
+        monkeypatch.setattr(follower, "changed", appended)
+        recorder.take([f.shows({"text/plain": f"{n}"}, "a") for n in range(200)])
+        await recorder.flush()
+        assert len(set(sizes)) > 3
+        assert sizes == sorted(sizes), "it was appended before anybody was told"
 
 
 async def test_a_document_that_panicked_is_replaced(
