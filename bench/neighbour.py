@@ -56,7 +56,7 @@ class _House:
         self._subscribers = subscribers
         self._effort = effort
         self._cells, self._burst, self._request, self._cell = (
-            opener.open(kernel, [name if name==DAEMON else "kmux --no-record"])[0]
+            opener.open(kernel, [name if name == DAEMON else "kmux --no-record"])[0]
             for kernel in (IPYKERNEL, SYNTHETIC, SYNTHETIC, IPYKERNEL)
         )
         self._measures: dict[str, tuple[Side, Measure]] = {
@@ -90,9 +90,7 @@ class _House:
             trigger = side.client.prepare_burst(self._effort.burst_messages)
         else:
             side = self._cells
-            code = _LOOP.format(
-                seconds=self._effort.neighbour_seconds, statement=_FLOODS[flood]
-            )
+            code = _LOOP.format(seconds=self._effort.neighbour_seconds, statement=_FLOODS[flood])
             trigger = side.client.author.message("execute_request", execute_content(code))
         self._subscribers.connect(side.iopub_url, 1, messages.id_of(trigger[HEADER]))
         self._subscribers.wait_until_ready(lambda: side.client.ask("kernel_info_request", {}))
@@ -116,9 +114,7 @@ def neighbour(workspace: Workspace, effort: Effort) -> Result:
     with ExitStack() as stack:
         opener = stack.enter_context(Sides(workspace))
         subscribers = stack.enter_context(open_subscribers(workspace))
-        houses = {
-            name: _House(opener, subscribers, name, effort) for name in (DAEMON, KMUX)
-        }
+        houses = {name: _House(opener, subscribers, name, effort) for name in (DAEMON, KMUX)}
         others = effort.daemon_sessions[-1] - 4
         for number in range(others):
             opener.daemon.new(SYNTHETIC, f"other-{number}")
@@ -128,8 +124,7 @@ def neighbour(workspace: Workspace, effort: Effort) -> Result:
                 for name, house in houses.items():
                     latencies[measured, flood, name].append(house.latency(measured, flood))
     ratios = {
-        key: median(each.flooded / each.quiet for each in those)
-        for key, those in latencies.items()
+        key: median(each.flooded / each.quiet for each in those) for key, those in latencies.items()
     }
     rows = [
         (
@@ -161,7 +156,7 @@ def neighbour(workspace: Workspace, effort: Effort) -> Result:
         ],
         notes=[
             f"{KMUX}: both have a process of their own, as worker processes of a daemon would be",
-            "a request goes to a synthetic kernel and back; 1+1 is to the first output of ipykernel",
+            "a request goes to a synthetic kernel and back; 1+1 is to the first output",
         ],
         raw={
             ", ".join(key): [(each.quiet, each.flooded, each.late) for each in those]

@@ -183,8 +183,8 @@ class Projection:
             writer.put_tree(state, key, trees.key_tree(comm, key))
 
 
-OPERATIONS_AT_ONCE = 100
-"""In one transaction: some 4 ms, in which nothing else happens."""
+OPERATIONS_AT_ONCE = 25
+"""In one transaction: some 1 ms, in which nothing else happens."""
 
 
 def _write_map(writer: Writer, obj: ObjId, before: dict[str, Tree], now: dict[str, Tree]) -> None:
