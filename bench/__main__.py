@@ -16,6 +16,7 @@ import zmq
 
 from bench import (
     burst,
+    commands,
     fanout,
     idle,
     latejoin,
@@ -50,6 +51,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "slider": slider.slider,
     "idle": idle.idle,
     "memory": memory.memory,
+    "commands": commands.commands,
     "neighbour": neighbour.neighbour,
     "record-path": record_path.record_path,
     "record-burst": record_burst.record_burst,

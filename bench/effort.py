@@ -47,6 +47,8 @@ class Effort:
     daemon_sessions: tuple[int, ...]
     neighbour_rounds: int
     neighbour_seconds: float
+    command_rounds: int
+    command_sessions: tuple[int, ...]
 
 
 FULL = Effort(
@@ -88,6 +90,8 @@ FULL = Effort(
     daemon_sessions=(1, 10, 25, 50),
     neighbour_rounds=7,
     neighbour_seconds=2.0,
+    command_rounds=7,
+    command_sessions=(1, 20),
 )
 """Some 11 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -130,5 +134,7 @@ QUICK = Effort(
     daemon_sessions=(1, 10),
     neighbour_rounds=2,
     neighbour_seconds=1.0,
+    command_rounds=2,
+    command_sessions=(1, 20),
 )
 """Three minutes, to see that everything works; the figures are rough."""

@@ -33,10 +33,7 @@ class RunningDaemon:
 
     def new(self, kernel: str, name: str) -> SessionInfo:
         """Begin a session. Returns when its kernel has answered."""
-        directory, environment = self._workspace.directory, self._workspace.environment
-        return self.client.new(
-            NewSession(kernel=kernel, name=name, cwd=str(directory), env=dict(environment))
-        )
+        return self.client.new(new_session(self._workspace, kernel, name))
 
 
 @contextlib.contextmanager
@@ -62,6 +59,12 @@ def client_of(workspace: Workspace) -> Daemon:
     """Return the workspace's daemon, whether or not it runs."""
     runtime = Path(workspace.environment["KMUX_RUNTIME_DIR"])
     return Daemon(DaemonClient(runtime / "daemon" / "control.sock"))
+
+
+def new_session(workspace: Workspace, kernel: str, name: str) -> NewSession:
+    """Return what a command would ask for."""
+    directory, environment = workspace.directory, workspace.environment
+    return NewSession(kernel=kernel, name=name, cwd=str(directory), env=dict(environment))
 
 
 def is_up(daemon: Daemon) -> bool:

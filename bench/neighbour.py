@@ -13,7 +13,7 @@ from statistics import median, quantiles
 from bench import messages
 from bench.client import execute_content
 from bench.effort import Effort
-from bench.messages import HEADER
+from bench.messages import COMPLETE, HEADER
 from bench.report import Result, Target, median_and_range
 from bench.sides import DAEMON, KMUX, Side, Sides
 from bench.subscribers import Subscribers, open_subscribers
@@ -100,8 +100,7 @@ class _House:
 
 def _request(side: Side) -> float:
     author = side.client.author
-    request = author.request("complete_request", {"code": "import num", "cursor_pos": 10})
-    return side.client.round_trips([request])[0]
+    return side.client.round_trips([author.request("complete_request", COMPLETE)])[0]
 
 
 def _cell(side: Side) -> float:

@@ -98,6 +98,10 @@ class Sides:
         file = Path(session.connection_file)
         return self._side(DAEMON, file, self.daemon.process, session.name)
 
+    def reach(self, name: str, file: Path) -> Side:
+        """Connect to something that runs already."""
+        return self._side(name, file, None)
+
     @property
     def daemon(self) -> RunningDaemon:
         """The daemon, which is started if it does not run yet."""
