@@ -18,6 +18,7 @@ from proxy.log_file import LogFile
 
 EVENTS = frozenset(
     {
+        "cell.ended",
         "client.attached",
         "client.cut_off",
         "client.detached",
@@ -29,6 +30,7 @@ EVENTS = frozenset(
         "daemon.started",
         "frames.rejected",
         "internal.error",
+        "kernel.connected",
         "kernel.died",
         "kernel.ended",
         "kernel.found",

@@ -63,13 +63,14 @@ class Carrier:
             await trio.to_thread.run_sync(self._keep, raw)
 
     def write_now(self) -> None:
-        """The same, without a checkpoint."""
-        self._keep(self._encoded())
+        """Write it down for a daemon that takes over at once, without a checkpoint."""
+        self._keep(self._encoded(last_published=self._session.last_published))
 
-    def _encoded(self) -> bytes:
+    def _encoded(self, **more: object) -> bytes:
         self._written = self._session.changes
         carried = self._session.carried(time.time())
-        return carrying.encode(msgspec.structs.replace(carried, listeners=self._listeners()))
+        more["listeners"] = self._listeners()
+        return carrying.encode(msgspec.structs.replace(carried, **more))
 
     def _keep(self, raw: bytes) -> None:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Collection
 from functools import partial
 
 import msgspec
@@ -60,6 +61,7 @@ class KernelChannels:
         """Whether the kernel ever said anything: then its ports are its own."""
         self.heartbeat_heard: float | None = None
         self._heard_early = [] if early is None else _waiting(early)
+        self._handled: frozenset[str] = frozenset()
         for channel in Channel:
             is_early = channel is Channel.IOPUB and early is not None
             raw = early if is_early else make_socket(context, channel, info, identity)
@@ -76,11 +78,16 @@ class KernelChannels:
         """Send on shell, control or stdin. It waits in libzmq while the kernel is coming up."""
         self._channels[channel].post(zmq_frames.encode(routing, message, self._signer))
 
-    def catch_up(self, after: str) -> None:
-        """Deliver what was heard early, behind the message of this msg_id where that is in it."""
+    def catch_up(self, handled: Collection[str]) -> None:
+        """Deliver what was heard early, but for what another kmux has handled already.
+
+        ``handled`` are the msg_ids of the last messages that it has. What comes up to the last of
+        them is passed over, also where that is still on its way.
+        """
         early, self._heard_early = self._heard_early, []
-        last = next((n for n, each in enumerate(early) if _msg_id(each) == after), -1)
-        for frames in early[last + 1 :]:
+        self._handled = frozenset(handled)
+        known = [number for number, each in enumerate(early) if _msg_id(each) in self._handled]
+        for frames in early[known[-1] + 1 if known else 0 :]:
             self._on_message(Channel.IOPUB, frames, zmq.Frame())
 
     def ping(self) -> None:
@@ -118,6 +125,10 @@ class KernelChannels:
             self._sink.kernel_rejected(channel, error)
         else:
             self.heard = True
+            if self._handled and channel is Channel.IOPUB:
+                if message.msg_id in self._handled:
+                    return
+                self._handled = frozenset()
             self._sink.kernel_sent(channel, routing, message)
 
     def _on_heartbeat(self, channel: Channel, frames: list[Part], origin: zmq.Frame) -> None:

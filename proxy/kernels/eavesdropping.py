@@ -7,6 +7,9 @@ kmux that takes over begins behind the last message that the other one has handl
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
+
 import msgspec
 import trio
 import zmq
@@ -25,8 +28,8 @@ class Early(msgspec.Struct, frozen=True):
     """What was heard of a kernel before it was taken over."""
 
     raw: zmq.Socket[bytes]
-    after: str
-    """The msg_id of the last message that the other kmux has handled."""
+    handled: Sequence[str]
+    """The msg_ids of the last messages that the other kmux has handled."""
 
 
 async def eavesdrop(
@@ -37,18 +40,21 @@ async def eavesdrop(
     None where nobody listens there.
     """
     raw = make_socket(context, Channel.IOPUB, info)
-    monitor = raw.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+    monitor: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+    # Not where pyzmq's monitors are: this one may still be closing when the next one is made.
+    place = f"inproc://early-{secrets.token_hex(8)}"
     try:
+        raw.monitor(place, zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        monitor.connect(place)
         raw.connect(info.url(Channel.IOPUB))
         if not await trio.to_thread.run_sync(monitor.poll, int(CONNECT_SECONDS * 1000)):
             raw.close()
             return None
         await trio.sleep(SETTLE_SECONDS)
+        raw.monitor(None, 0)
     except BaseException:
         raw.close()
         raise
     finally:
-        if not raw.closed:
-            raw.disable_monitor()
         monitor.close(linger=0)
     return raw

@@ -66,7 +66,7 @@ class FoundKernel:
         self._channels = channels
         if early is not None:
             self._sink.kernel_launched("message", found=True)
-            channels.catch_up(early.after)
+            channels.catch_up(early.handled)
         try:
             with trio.move_on_after(CONNECT_SECONDS) as scope:
                 await channels.wait_connected()

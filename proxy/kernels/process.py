@@ -106,7 +106,7 @@ class KernelProcess:
     def __init__(
         self,
         asyncio_thread: AsyncioThread,
-        manager: AsyncKernelManager,
+        manager: _Manager,
         ports: ReservedPorts,
         output: int | None,
         kept_in: KernelDirectory | None = None,
@@ -124,6 +124,12 @@ class KernelProcess:
         self._launched: int | None = getattr(manager.provisioner, "pid", None)
         """The process that was launched: the kernel, or who keeps it."""
         self._kept_in = kept_in
+        self._command = manager.command
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line that was run, where it was run here."""
+        return self._command
 
     @property
     def pid(self) -> int | None:
@@ -291,9 +297,12 @@ class _Manager(AsyncKernelManager):  # type: ignore[misc,unused-ignore]
 
     keeper: list[str] | None = None
     keeps_file = False
+    command: tuple[str, ...] = ()
+    """The kernel's own command line, once it was made."""
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         command: list[str] = super().format_kernel_cmd(extra_arguments)
+        self.command = tuple(command)
         return [*(self.keeper or ()), *command]
 
     def cleanup_connection_file(self) -> None:

@@ -147,7 +147,13 @@ class Supervisor:
         if found:
             log().info("kernel.found", kernel=self._options.kernel_name, pid=kernel.pid)
         else:
-            log().info("kernel.launched", kernel=self._options.kernel_name, pid=kernel.pid)
+            log().info(
+                "kernel.launched",
+                kernel=self._options.kernel_name,
+                pid=kernel.pid,
+                command=getattr(kernel, "command", None),
+                cwd=self._options.cwd,
+            )
         exited, port_lost = trio.Event(), trio.Event()
         status: int | None = None
         ended = False
@@ -179,10 +185,11 @@ class Supervisor:
             try:
                 nursery.start_soon(wait_for_exit)
                 nursery.start_soon(wait_for_lost_port)
+                nursery.start_soon(_tell_when_connected, channels)
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
                 self._sink.kernel_launched(kernel.interrupt_mode, found=found)
                 if early is not None:
-                    channels.catch_up(early.after)
+                    channels.catch_up(early.handled)
                 await _first(exited, port_lost, self._restart, self._end)
                 # One that was asked to end may have done so by now.
                 on_its_own = not self._restart.is_set() and not self._end.is_set()
@@ -273,3 +280,9 @@ def _stillborn(name: str, status: int | None, last_words: list[str]) -> str:
             f"{python} -m pip install ipykernel"
         )
     return f"kernel {name!r} did not start: {ending(status)}: {said}"
+
+
+async def _tell_when_connected(channels: KernelChannels) -> None:
+    begun = trio.current_time()
+    await channels.wait_connected()
+    log().info("kernel.connected", seconds=round(trio.current_time() - begun, 4))

@@ -19,6 +19,7 @@ Everything that changes this state is in this file.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,6 +35,8 @@ from proxy.session.machines import Machines
 from proxy.session.requests import Request
 from proxy.session.status import KernelStatus
 
+REMEMBERED_MESSAGES = 500
+"""More than a kernel can have on its way to one who subscribed later."""
 LOST = error(
     "ReplyLost", "the kernel answered while kmux was away; what it showed meanwhile is lost as well"
 )
@@ -100,8 +103,8 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     clients: list[tuple[tuple[bytes, ...], float]] = []
     """Who may come back, and since when each is away."""
     subshells: list[LentSubshell] = []
-    last_published: str = ""
-    """The msg_id of the last message on iopub that was handled."""
+    last_published: list[MsgId] = []
+    """The msg_ids of the last messages on iopub that were handled, for who takes over at once."""
     listeners: dict[str, int] = {}
     """How many subscribers each endpoint had, by its tag."""
 
@@ -162,8 +165,8 @@ class Carrying:
         """What the kernel was asked before, and has not answered."""
         self._ends: dict[MsgId, _End] = {}
         """How the cells among that went, as far as iopub tells."""
-        self.last_published = ""
-        """The msg_id of the last message on iopub."""
+        self.last_published: deque[MsgId] = deque(maxlen=REMEMBERED_MESSAGES)
+        """The msg_ids of the last messages on iopub."""
 
     @property
     def goes_on(self) -> bool:
@@ -198,7 +201,6 @@ class Carrying:
                 LentSubshell(subshell_id, [tuple(user) for user in users], list(comms))
                 for subshell_id, users, comms in m.subshells.subshells.lent()
             ],
-            last_published=self.last_published,
         )
 
     def resume(self, carried: Carried, at: float) -> list[Command]:

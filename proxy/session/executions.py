@@ -119,6 +119,12 @@ class Executions:
             return [event]
         return shell.fill()
 
+    def began(self, subshell_id: str | None, at: float) -> None:
+        """What is next on a shell goes to the kernel."""
+        shell = self._shells.get(subshell_id)
+        if shell is not None and shell.running is not None:
+            shell.running.started = at
+
     def replied(self, client: ClientId, reply: Message) -> Step:
         """The kernel answered a request of this client."""
         found = self._find(reply, client)

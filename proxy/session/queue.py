@@ -162,22 +162,22 @@ class Queue:
     def drop(self, client: ClientId, at: float) -> list[Command]:
         """A client left for good: what it had waiting does not run."""
         step = self.executions.drop(client)
-        self._note_ends(step, at)
+        ends = self._note_ends(step, at)
         if not step.aborted:
-            return []
+            return ends
         log = Log("queue.dropped", {"client": client, "cells": len(step.aborted)})
-        return [*self._answers.abort(_events(step.aborted)), *self._send(step.sent, at), log]
+        commands = [*self._answers.abort(_events(step.aborted)), *self._send(step.sent, at)]
+        return [*commands, *ends, log]
 
     def abandon(
         self, ename: str, evalue: str, at: float, passed_over: set[ClientId]
     ) -> list[Command]:
         """The kernel is gone, and what waited for it is not for its successor."""
         step = self.executions.abandon()
-        self._note_ends(step, at)
+        commands = self._note_ends(step, at)
         self._watched = ([], [])
         self._suspects.clear()
         self._probes.clear()
-        commands: list[Command] = []
         for execution in step.aborted:
             if execution.event.client not in passed_over:
                 commands += self._answers.aborted(execution.event)
@@ -186,18 +186,31 @@ class Queue:
                 commands += self._answers.refused(event, ename, evalue)
         return commands
 
-    def _note_ends(self, step: Step, at: float) -> None:
+    def _note_ends(self, step: Step, at: float) -> list[Command]:
+        """Tell of the cells that are over: one line of the log for each."""
+        logs: list[Command] = []
         for execution in (*step.completed, *step.aborted):
             assert execution.end is not None
             client, end = execution.event.client, str(execution.end)
             self._diary.note(CellEnded(at=at, client=client, msg_id=execution.msg_id, end=end))
+            began = at if execution.started is None else execution.started
+            values = {
+                "client": client,
+                "msg_id": execution.msg_id,
+                "end": end,
+                "waited": round(began - execution.event.at, 4),
+                "ran": round(at - began, 4),
+            }
+            logs.append(Log("cell.ended", values))
+        return logs
 
     def _carry_out(self, step: Step, at: float) -> list[Command]:
         if step is NOTHING:
             return []
-        self._note_ends(step, at)
+        ends = self._note_ends(step, at)
         commands = self._answers.abort(_events(step.aborted)) if step.aborted else []
         commands += self._send(step.sent, at)
+        commands += ends
         if step.watch is not None:
             old, young = self._watched
             if not old and not young:
@@ -213,6 +226,7 @@ class Queue:
             self._requests.add(event.client, event.channel, event.message)
             header = event.message.header
             if header.msg_type == "execute_request" and event.channel is Channel.SHELL:
+                self.executions.began(header.subshell_id, at)
                 self._diary.note(CellSent(at=at, client=event.client, msg_id=header.msg_id))
             commands.append(ToKernel(event.channel, event.client, event.message))
         return commands

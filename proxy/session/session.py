@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from proxy.message import Channel, ClientId, Message
+from proxy.message import Channel, ClientId, Message, MsgId
 from proxy.session import (
     clients,
     echoes,
@@ -112,6 +112,11 @@ class Session:
     def carried(self, at: float) -> Carried:
         """Return what is on its way, for a session that goes on with this kernel."""
         return self._carrying.carried(at)
+
+    @property
+    def last_published(self) -> list[MsgId]:
+        """The msg_ids of the last messages on iopub."""
+        return list(self._carrying.last_published)
 
     @property
     def ended(self) -> bool:
@@ -272,7 +277,7 @@ class Session:
         m = self.machines
         commands: list[Command] = [ToAll(message)]
         msg_type = message.header.msg_type
-        self._carrying.last_published = message.header.msg_id
+        self._carrying.last_published.append(message.header.msg_id)
         if self._carrying.awaits:
             self._carrying.published(message)
         if message.parent is not None and message.parent.session == m.asker.session:

@@ -52,6 +52,7 @@ class Execution:
         "idled",
         "sent_again",
         "silent",
+        "started",
         "state",
         "stop_on_error",
         "was_interrupted",
@@ -64,6 +65,8 @@ class Execution:
         self.stop_on_error = cell.stop_on_error and not cell.silent
         self.state = State.QUEUED
         self.end: End | None = None
+        self.started: float | None = None
+        """When it went to the kernel."""
         self.blamed = {event.client}
         """Whose cells go with it if it fails: its client's, and those of who interrupted it."""
         self.was_interrupted = False

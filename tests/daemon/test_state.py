@@ -8,6 +8,7 @@ import pytest
 
 from proxy.daemon.state import EndpointState, SessionDirectory, SessionState, known
 from proxy.errors import StoreError
+from proxy.message import MsgId
 from proxy.session import carrying
 from proxy.session.carrying import Carried
 from proxy.wire.connection import ConnectionInfo
@@ -65,9 +66,9 @@ def test_what_is_missing_is_refused(directory: SessionDirectory) -> None:
 
 def test_what_is_on_its_way_is_nothing_where_it_cannot_be_read(directory: SessionDirectory) -> None:
     assert directory.carried() is None
-    raw = carrying.encode(Carried(at=1.0, last_published="m"))
+    raw = carrying.encode(Carried(at=1.0, last_published=[MsgId("m")]))
     directory.keep_carried(raw)
-    assert directory.carried() == Carried(at=1.0, last_published="m")
+    assert directory.carried() == Carried(at=1.0, last_published=[MsgId("m")])
     directory.keep_carried(raw[:-1])
     assert directory.carried() is None
 

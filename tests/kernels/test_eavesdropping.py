@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import trio
 import zmq
 
 from proxy.kernels.channels import KernelChannels
@@ -48,10 +47,9 @@ async def test_who_takes_over_begins_behind_what_was_handled(
     messages = [stream(str(number)) for number in range(10)]
     for message in messages:
         publish(publisher, info, message)
-    await trio.sleep(0.2)  # they are on their way in libzmq, which tells nobody when they are there
-    sink = Sink()
+    sink = Sink()  # some of them are there by now, and some are on their way
     channels = KernelChannels(context, sockets, info, sink, b"me", early)
-    channels.catch_up(messages[handled].msg_id)
+    channels.catch_up([message.msg_id for message in messages[: handled + 1]])
     last = stream("last")
     publish(publisher, info, last)
     await eventually(lambda: [m.msg_id for m in sink.published][-1:] == [last.msg_id])
@@ -70,7 +68,7 @@ async def test_where_what_was_handled_was_not_heard_all_is_news(
     publish(publisher, info, message)
     sink = Sink()
     channels = KernelChannels(context, sockets, info, sink, b"me", early)
-    channels.catch_up("of long ago")
+    channels.catch_up(["of long ago"])
     await eventually(lambda: [m.msg_id for m in sink.published] == [message.msg_id])
     channels.close()
 

@@ -14,7 +14,7 @@ from proxy.session.carrying import Carried, Resumed, decode, encode
 from proxy.session.commands import ToClient, ToKernel
 from proxy.session.events import ClientLeft, KernelDied, KernelLaunched
 from proxy.session.session import Session
-from tests.messages import cell, message, reply, request, status
+from tests.messages import cell, message, published, reply, request, status
 from tests.session.playbook import (
     CONTROL,
     EPOCH,
@@ -102,6 +102,27 @@ def test_a_reply_that_came_while_nobody_listened_is_said_to_be_lost() -> None:
         ("execute_reply", "ReplyLost")
     ]
     assert to_the_kernel(playbook) == [(alice.id, same(second))]
+
+
+def test_how_a_cell_went_is_told_where_iopub_has_told_it() -> None:
+    good, bad = cell("1"), cell("1/0")
+    failure = {"ename": "ZeroDivisionError", "evalue": "no", "traceback": ["there"]}
+    for asked, told, expected in (
+        (good, [], {"status": "ok", "execution_count": 7, "payload": [], "user_expressions": {}}),
+        (
+            bad,
+            [published("error", bad, **failure)],
+            {"status": "error", "execution_count": 7, **failure},
+        ),
+    ):
+        before = with_a_kernel().when(alice.sends(asked))
+        playbook, on_shell, on_control = goes_on(carried(before))
+        is_heard(playbook, on_control)
+        playbook.when(kernel.publishes(published("execute_input", asked, execution_count=7)))
+        playbook.when(*map(kernel.publishes, told), kernel.publishes(status("idle", asked)))
+        playbook.when(kernel.answers(None, reply(on_shell, **kernel_info())))
+        (made_up,) = [c.message.content() for c in playbook.of_kind(ToClient)]
+        assert made_up == expected
 
 
 def test_what_is_no_cell_is_lost_as_well() -> None:

@@ -138,6 +138,7 @@ def test_one_that_cannot_come_back_leaves_nothing() -> None:
     runs(running).when(passing.sends(waiting)).when(ClientLeft(at=0, client=passing.id)).expect(
         answered(passing, waiting, status="aborted"),
         says_status("busy", running),
+        logs("cell.ended"),
         logs("queue.dropped"),
     )
 
