@@ -17,6 +17,7 @@ import zmq
 from bench import (
     burst,
     commands,
+    daemon,
     fanout,
     idle,
     latejoin,
@@ -51,6 +52,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "slider": slider.slider,
     "idle": idle.idle,
     "memory": memory.memory,
+    "daemon": daemon.daemon,
     "commands": commands.commands,
     "neighbour": neighbour.neighbour,
     "record-path": record_path.record_path,
