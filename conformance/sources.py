@@ -53,7 +53,7 @@ def _archive(distribution: str, wanted: str) -> Path:
     download = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-            *("--no-binary", distribution, "--no-build-isolation", "--dest", str(directory)),
+            *("--no-binary", distribution, "--dest", str(directory)),
             f"{distribution}=={wanted}",
         ],
         stdin=subprocess.DEVNULL,

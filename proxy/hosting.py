@@ -18,7 +18,7 @@ import msgspec
 import trio
 import zmq
 
-from proxy import memory
+from proxy import memory, open_files
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, KmuxError
 from proxy.kernels.asyncio_thread import AsyncioThread, open_asyncio_thread
@@ -57,16 +57,11 @@ class Host(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_host(max_sockets: int | None = None) -> AsyncIterator[Host]:
-    """Have what sessions share while the context lasts; then all sockets are closed.
-
-    ``max_sockets`` is how many ZMQ sockets there may be; libzmq's own limit is 1,023, which is that
-    of 39 sessions.
-    """
+async def open_host() -> AsyncIterator[Host]:
+    """Have what sessions share while the context lasts; then all sockets are closed."""
     gc.freeze()  # what was imported lives as long as the process: collections pass it over
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    if max_sockets is not None:
-        context.max_sockets = max_sockets
+    context.max_sockets = open_files.limit()  # libzmq's own limit is that of 39 sessions
     sockets = SocketSet()
     try:
         async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:

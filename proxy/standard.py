@@ -23,9 +23,11 @@ import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon import registry
-from proxy.daemon.api import session_routes
-from proxy.daemon.control import timestamp, visible
-from proxy.daemon.vocabulary import SessionInfo
+from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
+from proxy.daemon.control import visible
+from proxy.daemon.vocabulary import SessionInfo, timestamp
+from proxy.display import SECOND_INTERRUPT_SECONDS, Display
+from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.unix_front import UnixFront
 from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound
 from proxy.hosting import HostedSession, Plan, open_host
@@ -37,9 +39,6 @@ from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
 from proxy.settings import runtime_dir
 from proxy.wire import connection
-
-SECOND_INTERRUPT_SECONDS = 3.0
-"""A second Ctrl-C within this time ends the kernel; a later one interrupts again."""
 
 REPLAY_TAG = b"replay"
 
@@ -65,35 +64,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Whether there is a second set of ports, whose new subscribers are sent what they missed."""
     kernel_arguments: tuple[str, ...] = ()
     """What the frontend that runs kmux as its kernel adds to the kernel's command line."""
-
-
-class Display:
-    """What a person sees of a session in the foreground. Silent when kmux stands for a kernel."""
-
-    def __init__(self, show: Callable[[str], None] | None) -> None:
-        self._show = show or (lambda line: None)
-
-    def started(self, info: SessionInfo, replay_file: Path | None) -> None:
-        file = Path(info.connection_file)
-        self._show(f"{info.name}: sharing kernel {info.kernel}")
-        self._show(f"  connection file  {file}")
-        self._show(f"  terminal         jupyter console --existing {file.name}")
-        self._show(f"  Qt console       jupyter qtconsole --existing {file.name}")
-        if replay_file is not None:
-            self._show(f"  with a replay    {replay_file}")
-        self._show("  Ctrl-C interrupts the kernel, twice ends it")
-
-    def client(self, what: str, name: str, clients: int) -> None:
-        self._show(f"{what}: {name[:24]} ({clients} connected)")
-
-    def interrupted(self) -> None:
-        self._show("interrupted; press Ctrl-C again to end the kernel")
-
-    def not_recorded(self, why: str) -> None:
-        self._show(f"not recorded: {why}")
-
-    def ending(self) -> None:
-        self._show("ending the kernel")
 
 
 class StandardSession:
@@ -148,6 +118,19 @@ class StandardSession:
             raise ConfigError("this kernel is not kmux's to restart: somebody else started it")
         self.hosted.runner.restart()
 
+    def routes(self) -> list[Route]:
+        """Return the routes of its socket."""
+        stop = Route(method="DELETE", path=f"{PREFIX}/{{name}}", answer=self._stop)
+        return [*session_routes(self._table), stop]
+
+    async def _table(self) -> StandardSession:
+        return self
+
+    async def _stop(self, request: Request) -> Response:
+        """End the session, and this process with it. The answer does not wait for that."""
+        self.get(request.places["name"]).hosted.runner.end()
+        return NO_CONTENT
+
     # What the front reports
 
     def rejected(self, error: ClientProtocolError) -> None:
@@ -168,7 +151,7 @@ async def _listen(session: StandardSession, name: str | None, wish: str) -> Unix
         path = registry.socket_path(candidate)
         if await trio.to_thread.run_sync(registry.runs, candidate):
             continue
-        front = UnixFront(session_routes(session), session, path=path)
+        front = UnixFront(session.routes(), session, path=path)
         with suppress(Conflict):  # another one is quicker
             await front.listen()
             return front
@@ -240,7 +223,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
             if owned:
                 nursery.start_soon(_follow_parent, runner)
             log().info("session.started", session=name, kernel=kernel_name, file=str(file))
-            display.started(session.describe(), replay_file)
+            display.started(session.describe(), replay_file, twice="ends it")
             status = await hosted.run()
             nursery.cancel_scope.cancel()
     finally:
@@ -324,7 +307,7 @@ async def _obey_signals(
             elif number == signal.SIGINT and time.monotonic() - last > SECOND_INTERRUPT_SECONDS:
                 last = time.monotonic()
                 runner.interrupt()
-                display.interrupted()
+                display.interrupted("end the kernel")
             else:
                 display.ending()
                 runner.end()

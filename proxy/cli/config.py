@@ -6,7 +6,7 @@ import click
 import msgspec
 from click.shell_completion import CompletionItem
 
-from proxy.cli.table import show
+from proxy.cli.table import show, show_json
 from proxy.errors import ConfigError
 from proxy.settings.directories import config_file
 from proxy.settings.loading import find, in_force
@@ -74,13 +74,12 @@ def command(name: str | None, as_json: bool, show_path: bool) -> None:
     elif name is None:
         settings = in_force()
         if as_json:
-            click.echo(_json(settings))
+            show_json(settings)
         else:
             show(Row, [Row(s.name, shown(s.value), s.origin, s.description) for s in settings])
     else:
         setting = find(name)
-        click.echo(_json(setting) if as_json else shown(setting.value))
-
-
-def _json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        if as_json:
+            show_json(setting)
+        else:
+            click.echo(shown(setting.value))

@@ -7,6 +7,7 @@ import importlib
 import click
 import msgspec
 
+from proxy.cli.table import show_json
 from proxy.daemon import client
 from proxy.errors import DaemonGone
 
@@ -16,15 +17,24 @@ SUBCOMMANDS = {
     "restart": "Have another one take its place, after an upgrade of kmux.",
     "status": "Show whether it runs, and where.",
     "logs": "Show what it has logged.",
+    "install": "Have systemd start it when you log in.",
+    "uninstall": "Have systemd start it no more.",
 }
+IN_FILES = {
+    "logs": "daemon_logs",
+    "serve": "daemon_serve",
+    "install": "daemon_install",
+    "uninstall": "daemon_uninstall",
+}
+"""Subcommands with a file of their own, imported when they are run."""
 
 
 class _Group(click.Group):
-    """Imports ``daemon_logs`` and ``daemon_serve`` when they are run."""
+    """Imports what has a file of its own when it is run."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in ("logs", "serve", "install"):
-            module = importlib.import_module(f"proxy.cli.daemon_{cmd_name}")
+        if cmd_name in IN_FILES:
+            module = importlib.import_module(f"proxy.cli.{IN_FILES[cmd_name]}")
             command: click.Command = module.command
             return command
         return super().get_command(ctx, cmd_name)
@@ -42,12 +52,21 @@ def command() -> None:
     """The daemon has the kernels, so that they outlive windows, editors and terminals.
 
     It is started by the first command that needs it.
+
+    \b
+    Example:
+      kmux daemon status
     """
 
 
 @command.command("start")
 def start() -> None:
-    """Start the daemon, if it does not run."""
+    """Start the daemon, if it does not run.
+
+    \b
+    Example:
+      kmux daemon start
+    """
     try:
         status = client.Daemon().status()
     except DaemonGone:
@@ -58,16 +77,27 @@ def start() -> None:
 
 
 @command.command("stop")
-@click.option("--all", "sessions_too", is_flag=True, help="End all kernels as well.")
+@click.option("--all", "sessions_too", is_flag=True, help="End all its kernels as well.")
 def stop(sessions_too: bool) -> None:
-    """End the daemon. Its kernels go on, and the next daemon finds them."""
+    """End the daemon. Its kernels go on, and the next daemon finds them.
+
+    \b
+    Example:
+      kmux daemon stop
+      kmux daemon stop --all
+    """
     if not client.stop(sessions_too=sessions_too):
         click.echo("no daemon runs")
 
 
 @command.command("restart")
 def restart() -> None:
-    """Have another daemon take this one's place, with the same kernels, ports and clients."""
+    """Have another daemon take this one's place, with the same kernels, ports and clients.
+
+    \b
+    Example:
+      kmux daemon restart
+    """
     status = client.start(takes_over=True)
     click.echo(f"process {status.pid}, with {status.sessions} sessions, on {status.socket}")
 
@@ -75,10 +105,19 @@ def restart() -> None:
 @command.command("status")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 def status(as_json: bool) -> None:
-    """Show whether the daemon runs, and where. Exits with 5 where it does not."""
+    """Show whether the daemon runs, and where. Exits with 5 where it does not.
+
+    \b
+    Example:
+      kmux daemon status
+      kmux daemon status --json | jq .pid
+    """
     found = client.Daemon().status()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        show_json(found)
         return
     for name, value in msgspec.structs.asdict(found).items():
-        click.echo(f"{name.replace('_', ' '):10}{value}")
+        if name != "broken":
+            click.echo(f"{name.replace('_', ' '):10}{value}")
+    for directory, why in found.broken.items():
+        click.echo(f"{'broken':10}{directory}: {why}")

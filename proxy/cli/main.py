@@ -12,17 +12,37 @@ from click.shell_completion import CompletionItem
 from proxy import __version__
 from proxy.errors import InternalError, KmuxError
 
-COMMANDS = {
+FIRST = {
     "new": "Start a kernel that outlives this terminal.",
-    "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
-    "run": "Share one kernel from this terminal.",
-    "ps": "List the shared kernels of this machine.",
-    "queue": "Show the cells that run and wait in a shared kernel, or cancel one.",
-    "lab": "Open a notebook in JupyterLab on a shared kernel.",
-    "kernelspec": 'Install "Python 3 (shared)" and the like into Jupyter.',
-    "config": "Show the settings, and where each comes from.",
-    "completion": "Print the script that completes names in bash, zsh or fish.",
+    "console": "Join it with a terminal console, as often as you like.",
+    "attach": "Print its connection file, for any other frontend.",
+    "ps": "List the kernels that run.",
+    "stop": "End one, or all.",
+    "kernelspec": 'Put "Python 3 (shared)" into JupyterLab, VS Code and others.',
 }
+"""What a newcomer needs."""
+MORE = {
+    "sessions": {
+        "adopt": "Share a kernel that somebody else started.",
+        "clients": "Show the frontends of a session.",
+        "export": "Write a session as a notebook, or its outputs into one.",
+        "interrupt": "Interrupt the cell that runs.",
+        "logs": "Show what a kernel's process has written.",
+        "notebooks": "List the notebooks whose kernels are shared.",
+        "outputs": "Print what the cells of a session have shown.",
+        "queue": "Show the cells that run and wait, or cancel one.",
+        "rename": "Call a session otherwise.",
+        "restart": "Restart a kernel, also a dead one.",
+        "run": "Share one kernel from this terminal, and see who comes and goes.",
+    },
+    "kmux": {
+        "completion": "Print the script that completes names in bash, zsh or fish.",
+        "config": "Show the settings, and where each comes from.",
+        "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
+        "lab": "Open a notebook in JupyterLab on a shared kernel.",
+    },
+}
+COMMANDS = FIRST | {name: text for group in MORE.values() for name, text in group.items()}
 PROGRAM = "kmux"
 
 
@@ -48,26 +68,30 @@ class LazyGroup(click.Group):
         ]
         return offered + click.Command.shell_complete(self, ctx, incomplete)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write commands first, in few lines: all of it is to fit a screen."""
+        with formatter.section("First commands"):
+            formatter.write_dl(list(FIRST.items()))
+        with formatter.section("More (each command has --help, with an example)"):
+            formatter.write_dl([(topic, ", ".join(names)) for topic, names in MORE.items()])
+        click.Command.format_options(self, ctx, formatter)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name=PROGRAM)
+@click.version_option(__version__, prog_name=PROGRAM, help="Show the version.")
 @click.option(
     "--log-level",
     envvar="KMUX_LOG_LEVEL",
+    metavar="LEVEL",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="How much to log, to stderr.  [default: warning]",
+    help="How much to log to stderr: debug, info, warning, error.",
 )
 def kmux(log_level: str | None) -> None:
     """tmux for Jupyter kernels: one kernel, any number of frontends.
 
     \b
     Example:
-      kmux run --kernel python3
-      jupyter console --existing kernel-kmux-python3.json   (in another terminal)
+      kmux new analysis && kmux console analysis
     """
     if log_level is not None:  # commands that log set it up: structlog takes 75 ms
         os.environ["KMUX_LOG_LEVEL"] = log_level

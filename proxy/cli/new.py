@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
+from proxy.cli.kernel_options import kernel_options, wish
+from proxy.cli.table import show_json
 from proxy.daemon import client
-from proxy.daemon.vocabulary import NewSession
-from proxy.settings import load
 
 
 @click.command("new")
 @click.argument("name", required=False)
-@click.option("--kernel", metavar="K", help="The kernelspec.  [default: as the settings say]")
 @click.option("--notebook", type=click.Path(dir_okay=False), help="The notebook that it is for.")
-@click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="Where the kernel runs.")
+@click.option(
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where the kernel runs.  [default: where the notebook is, or here]",
+)
+@kernel_options
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(min=0),
+    show_default="setting idle_timeout_hours",
+    metavar="HOURS",
+    help="End it when no frontend has used it for so long; 0: never.",
+)
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0),
+    show_default="setting max_age_hours",
+    metavar="HOURS",
+    help="End it when it is older; 0: never.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 def command(
-    name: str | None, kernel: str | None, notebook: str | None, cwd: str | None, as_json: bool
+    name: str | None, notebook: str | None, cwd: str | None, as_json: bool, **options: Any
 ) -> None:
     """Start a kernel in a session of its own, which goes on until it is stopped.
 
@@ -28,20 +46,19 @@ def command(
     Example:
       kmux new analysis
       kmux console analysis
+
+    The kernel has this command's environment. Settings: kmux config.
     """
-    directory = cwd or (os.path.dirname(notebook) if notebook else "") or "."
-    wish = NewSession(
-        kernel=kernel or load().default_kernel,
-        name=name,
-        notebook=os.path.abspath(notebook) if notebook else None,
-        cwd=os.path.abspath(directory),
-        env=dict(os.environ),
-    )
-    session = client.running().new(wish)
+    directory = os.path.abspath(cwd or (os.path.dirname(notebook) if notebook else "") or ".")
+    asked = wish(options, name=name, cwd=directory)
+    if notebook is not None:
+        asked = msgspec.structs.replace(asked, notebook=os.path.abspath(notebook))
+    session = client.running().new(asked)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(session), indent=2).decode())
+        show_json(session)
         return
-    file = Path(session.connection_file)
     click.echo(f"{session.name}: kernel {session.kernel}, process {session.pid}")
-    click.echo(f"  connection file  {file}")
+    click.echo(f"  connection file  {session.connection_file}")
     click.echo(f"  terminal         kmux console {session.name}")
+    if session.problem:
+        click.echo(f"  note             {session.problem}")

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
-from proxy.cli.table import show
-from proxy.daemon import registry
-from proxy.daemon.vocabulary import SessionInfo
+from proxy.cli.listing import Listing, print_once
+from proxy.cli.listing import watch as watch_listing
+from proxy.daemon import client, registry
 
 COLUMNS = ("name", "kernel", "language", "status", "clients", "pid", "connection_file")
 
 
 @click.command("ps")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, for scripts.")
-def command(as_json: bool) -> None:
-    """List the shared kernels of this machine.
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C; with --json: a line per change.")
+def command(as_json: bool, watch: bool) -> None:
+    """List the kernels that are shared on this machine.
 
     \b
     Example:
-      kmux ps
+      kmux ps --watch
       kmux ps --json | jq -r '.[].connection_file'
     """
+    if watch:
+        watch_listing(look, as_json=as_json)
+    else:
+        print_once(look(), as_json=as_json)
+
+
+def look() -> Listing:
+    """Return all sessions, whoever has them."""
+    daemon = client.revived()
     sessions = registry.sessions()
-    if as_json:
-        encoded = msgspec.json.format(msgspec.json.encode(sessions), indent=2)
-        click.echo(encoded.decode())
-        return
-    if not sessions:
-        click.echo("No shared kernel runs. Start one with: kmux run --kernel python3")
-        return
-    show(SessionInfo, sessions, COLUMNS)
+    notes = [f"{each.name}: {each.problem}" for each in sessions if each.problem]
+    if daemon is not None:
+        notes += [f"not gone on with: {why}" for why in daemon.broken.values()]
+    return Listing(
+        rows=sessions,
+        columns=COLUMNS,
+        nothing="No kernel runs. Start one with: kmux new",
+        notes=notes,
+    )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
 from proxy.cli.names import SessionName
-from proxy.cli.table import show
-from proxy.daemon import registry
+from proxy.cli.sessions import find
+from proxy.cli.table import show, show_json
 from proxy.daemon.vocabulary import QueueEntry
 from proxy.errors import ConfigError
 
@@ -24,7 +23,7 @@ def command(name: str, cancel: str | None, as_json: bool) -> None:
       kmux queue analysis
       kmux queue analysis --cancel 5ab1f0c2-7d3fd1e26a_4
     """
-    holder = registry.holder(name)
+    holder, _ = find(name)
     if cancel is not None:
         if not holder.cancel(name, cancel):
             raise ConfigError(f"no cell {cancel!r} waits in {name}; kmux queue {name} lists them")
@@ -32,7 +31,7 @@ def command(name: str, cancel: str | None, as_json: bool) -> None:
         return
     entries = holder.queue(name)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
+        show_json(entries)
     elif not entries:
         click.echo(f"No cell runs or waits in {name}.")
     else:

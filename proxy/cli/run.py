@@ -5,31 +5,56 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
-import trio
 
-from proxy import logs, settings, standard
-from proxy.session.lifecycle import Policy
+from proxy.cli.kernel_options import kernel_options, settings_with, wish
+from proxy.cli.names import SessionName
+from proxy.settings import Settings
+
+STANDALONE = {
+    "connection_file": "-f",
+    "existing": "--existing",
+    "ipc": "--transport ipc",
+    "curve": "--curve",
+}
+"""Options that the daemon does not know."""
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True})
-@click.option("--kernel", show_default="setting default_kernel", help="An installed kernelspec.")
 @click.option(
-    "--existing",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Share the running kernel of this connection file. It is interrupted by message only, and "
-    "never restarted or ended by kmux.",
+    "--standalone/--daemon",
+    default=None,
+    show_default="setting daemon_execution",
+    help="Have the kernel in this process, and end with it; or in the daemon, and leave it there. "
+    "-f, --existing, --transport ipc and --curve are standalone.",
 )
-@click.option("--name", help="What to call the session. Default: the kernel's name.")
+@click.option(
+    "--name",
+    type=SessionName(),
+    help="What to call the session; one that the daemon has is joined.  [default: the kernel's]",
+)
+@kernel_options
+@click.option(
+    "--replay",
+    is_flag=True,
+    help="Write a second connection file, for recorders and scripts: who subscribes there is sent "
+    "first what it missed (comm_opens, and the running cell's output).",
+)
 @click.option(
     "-f",
     "--connection-file",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Serve on the ports and key of this connection file. With this, kmux can stand as argv "
     "in a kernelspec. A file that does not exist is written.",
+)
+@click.option(
+    "--existing",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Share the running kernel of this connection file. It is interrupted by message only, and "
+    "never restarted or ended by kmux. (In the daemon: kmux adopt.)",
 )
 @click.option(
     "--transport",
@@ -39,43 +64,12 @@ from proxy.session.lifecycle import Policy
     help="For frontends, where there is no connection file yet.",
 )
 @click.option("--curve", is_flag=True, help="Encrypt the frontends' side (CurveZMQ).")
-@click.option("--kernel-curve", is_flag=True, help="Encrypt the kernel's side, where it can.")
-@click.option(
-    "--restart",
-    type=click.Choice(["allow", "owner", "refuse"]),
-    show_default="setting restart",
-    help="Who may restart the kernel, for everybody: any frontend, the one that runs kmux as its "
-    "kernel, or none.",
-)
-@click.option(
-    "--prompts",
-    type=click.Choice(["wait", "anyone"]),
-    show_default="setting prompts",
-    help="An input() of a frontend that is away waits for it, or anyone may answer.",
-)
-@click.option(
-    "--away",
-    type=click.FloatRange(min=0),
-    show_default="setting away_hours",
-    metavar="HOURS",
-    help="How long a frontend that vanished may come back, before its waiting cells, prompts and "
-    "comms are let go of.",
-)
-@click.option(
-    "--replay",
-    is_flag=True,
-    help="Write a second connection file, for recorders and scripts: who subscribes there is sent "
-    "first what it missed (comm_opens, and the running cell's output).",
-)
-@click.option(
-    "--record/--no-record",
-    default=None,
-    show_default="setting record",
-    help="Keep on the disk what happens: cells, outputs, widgets (kmux export, kmux outputs).",
-)
 @click.argument("kernel_arguments", nargs=-1, type=click.UNPROCESSED)
 def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
-    """Share one kernel until Ctrl-C is pressed twice.
+    """Share one kernel from this terminal, and see who comes and goes.
+
+    Ctrl-C interrupts the kernel. Pressed twice it leaves: the daemon has the kernel, and goes on
+    with it. With --standalone, it ends the kernel.
 
     \b
     Example:
@@ -88,19 +82,41 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
     if kernel_arguments and (file is None or not file.exists()):
         # A frontend adds arguments to argv of its kernelspecs (nbclient does); a person mistypes.
         raise click.NoSuchOption(kernel_arguments[0], ctx=click.get_current_context())
+    wanted = settings_with(options)
+    if _is_standalone(options, wanted):
+        _run_here(kernel_arguments, options, wanted)
+    from proxy.cli import foreground
+
+    asked = wish(options, name=options["name"], cwd=os.getcwd())
+    foreground.share(asked, any_kernel=options["kernel"] is None, replay=options["replay"])
+
+
+def _is_standalone(options: dict[str, Any], wanted: Settings) -> bool:
+    """Whether the kernel is to be in this process. Raises :class:`click.UsageError`."""
+    chosen: bool | None = options["standalone"]
+    given = {**options, "ipc": options["transport"] == "ipc"}
+    needed = [name for key, name in STANDALONE.items() if given[key]]
+    if needed and chosen is False:
+        context = click.get_current_context()
+        raise click.UsageError(f"{needed[0]} is not for the daemon; leave --daemon out.", context)
+    return bool(needed) or (not wanted.daemon_execution if chosen is None else chosen)
+
+
+def _run_here(
+    kernel_arguments: tuple[str, ...], options: dict[str, Any], wanted: Settings
+) -> NoReturn:
+    """Be kmux in this process."""
+    import trio
+
+    from proxy import logs, standard
+    from proxy.session.lifecycle import Policy
+
     logs.configure()
-    wanted = settings.load(
-        default_kernel=options["kernel"],
-        restart=options["restart"],
-        prompts=options["prompts"],
-        away_hours=options["away"],
-        record=options["record"],
-    )
     chosen = standard.Options(
         kernel=wanted.default_kernel,
         name=options["name"],
         existing=options["existing"],
-        connection_file=file,
+        connection_file=options["connection_file"],
         kernel_arguments=kernel_arguments,
         transport=options["transport"],
         encrypt=options["curve"],

@@ -8,11 +8,12 @@ what is done, errors as ``{"message", "reason"}``. What only the daemon can is i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from proxy.daemon import control
-from proxy.daemon.control import ControlledSession
 from proxy.endpoints.routes import Request, Response, Route, json_response
+
+if TYPE_CHECKING:
+    from proxy.daemon.control import ControlledSession
 
 PREFIX = "/kmux/sessions"
 NO_CONTENT = Response(status=204)
@@ -28,15 +29,15 @@ class SessionTable(Protocol):
         """Return one. Raises :class:`NotFound`."""
 
 
-def session_routes(table: SessionTable) -> list[Route]:
-    """Make the routes on which each session answers."""
+def session_routes(table: Callable[[], Awaitable[SessionTable]]) -> list[Route]:
+    """Make the routes on which each session answers. Who asks waits until there is a table."""
 
     async def list_all(request: Request) -> Response:
-        return json_response([session.describe() for session in table.all()])
+        return json_response([session.describe() for session in (await table()).all()])
 
     def of_one(answer: Callable[[ControlledSession, Request], Awaitable[Response]]) -> Handler:
         async def handle(request: Request) -> Response:
-            return await answer(table.get(request.places["name"]), request)
+            return await answer((await table()).get(request.places["name"]), request)
 
         return handle
 
@@ -70,16 +71,24 @@ async def _restart(session: ControlledSession, request: Request) -> Response:
 
 
 async def _flush(session: ControlledSession, request: Request) -> Response:
+    from proxy.daemon import control
+
     return json_response(await control.flush(session))
 
 
 async def _clients(session: ControlledSession, request: Request) -> Response:
+    from proxy.daemon import control
+
     return json_response(control.clients(session))
 
 
 async def _queue(session: ControlledSession, request: Request) -> Response:
+    from proxy.daemon import control
+
     return json_response(control.queue(session))
 
 
 async def _cancel(session: ControlledSession, request: Request) -> Response:
+    from proxy.daemon import control
+
     return json_response(control.cancel(session, request.places["msg_id"]))

@@ -131,6 +131,15 @@ def running() -> Daemon:
     return daemon
 
 
+def revived() -> DaemonStatus | None:
+    """Return the daemon's status. It is started where an earlier one has left sessions; None where
+    there is nothing for it to do."""
+    try:
+        return Daemon().status()
+    except DaemonGone:
+        return start() if has_sessions() else None
+
+
 def start(*, takes_over: bool = False) -> DaemonStatus:
     """Start the daemon, and wait until it answers. It outlives this process and its terminal.
 
@@ -148,7 +157,7 @@ def start(*, takes_over: bool = False) -> DaemonStatus:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd="/",
-            env=_environment(),
+            env=environment(),
         )
     deadline = time.monotonic() + START_SECONDS
     daemon = Daemon()
@@ -190,8 +199,9 @@ def stop(*, sessions_too: bool = False) -> bool:
     return True
 
 
-def _environment() -> dict[str, str]:
-    """Return the daemon's environment: ours, but for what is about this command only."""
+def environment() -> dict[str, str]:
+    """Return what a daemon or a kernel is given: our environment, but for what Jupyter tells a
+    kernel of the process that started it. One that outlives that would end with it."""
     passing = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT")
     return {key: value for key, value in os.environ.items() if key not in passing}
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from proxy.daemon.vocabulary import Cancelled, ClientEntry, Flushed, QueueEntry, SessionInfo
+from proxy.daemon.vocabulary import (
+    Cancelled,
+    ClientEntry,
+    Flushed,
+    QueueEntry,
+    SessionInfo,
+    timestamp,
+)
 from proxy.hosting import HostedSession
 from proxy.message import JSON_ERRORS, ClientId, MsgId, comes_back
 from proxy.runner import Runner, client_name
@@ -81,11 +88,6 @@ def clients(session: ControlledSession) -> list[ClientEntry]:
         for client in visible(runner)
     ]
     return sorted(entries, key=lambda entry: entry.since)
-
-
-def timestamp(at: float) -> str:
-    """Return a time for people and programs: ISO 8601, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _entry(execution: Execution) -> QueueEntry:

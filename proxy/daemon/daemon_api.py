@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
-from proxy.daemon.live import LiveSession, Parting
-from proxy.daemon.sessions import Sessions
 from proxy.daemon.vocabulary import (
     Adoption,
     Attached,
@@ -24,6 +23,10 @@ from proxy.daemon.vocabulary import (
 )
 from proxy.endpoints.routes import Request, Response, Route, json_response
 
+if TYPE_CHECKING:
+    from proxy.daemon.live import LiveSession, Parting
+    from proxy.daemon.sessions import Sessions
+
 MAX_NEWS = 16
 
 
@@ -32,11 +35,12 @@ class DaemonApi:
 
     def __init__(
         self,
-        sessions: Sessions,
-        status: Callable[[], DaemonStatus],
+        sessions: Callable[[], Awaitable[Sessions]],
+        status: Callable[[], Awaitable[DaemonStatus]],
         end: Callable[[bool], None],
     ) -> None:
-        """``end`` ends the daemon; True: its sessions as well."""
+        """``sessions`` waits until there are any to be asked about. ``end`` ends the daemon; True:
+        its sessions as well."""
         self._sessions = sessions
         self._status = status
         self._end = end
@@ -58,41 +62,43 @@ class DaemonApi:
         ]
 
     async def _tell(self, request: Request) -> Response:
-        return json_response(self._status())
+        return json_response(await self._status())
 
     async def _stop(self, request: Request) -> Response:
         self._end("all" in request.query)
         return NO_CONTENT
 
     async def _new(self, request: Request) -> Response:
-        live = await self._sessions.new(request.read(NewSession))
+        live = await (await self._sessions()).new(request.read(NewSession))
         return _made(live)
 
     async def _adopt(self, request: Request) -> Response:
-        return _made(await self._sessions.adopt(request.read(Adoption)))
+        return _made(await (await self._sessions()).adopt(request.read(Adoption)))
 
     async def _stop_session(self, request: Request) -> Response:
-        await self._sessions.stop(request.places["name"])
+        await (await self._sessions()).stop(request.places["name"])
         return NO_CONTENT
 
     async def _rename(self, request: Request) -> Response:
-        live = await self._sessions.rename(request.places["name"], request.read(Rename).name)
+        new = request.read(Rename).name
+        live = await (await self._sessions()).rename(request.places["name"], new)
         return json_response(live.describe())
 
     async def _attach(self, request: Request) -> Response:
-        live = self._sessions.get(request.places["name"])
+        live = (await self._sessions()).get(request.places["name"])
         endpoint = live.attach(request.read(AttachRequest).kind)
         attached = Attached(name=live.name, kind=endpoint.kind, connection_file=endpoint.file)
         return json_response(attached, status=201)
 
     async def _output(self, request: Request) -> Response:
         """Tell where the kernel's own output is."""
-        live = self._sessions.get(request.places["name"])
+        live = (await self._sessions()).get(request.places["name"])
         return json_response({"file": str(live.directory.kernel.output_file)})
 
     async def _shim(self, request: Request) -> Response:
         wish = request.read(ShimRequest)
-        live = await self._session_for(wish)
+        sessions = await self._sessions()
+        live = await _session_for(sessions, wish)
         send, receive = trio.open_memory_channel[ShimNews](MAX_NEWS)
 
         def parted(how: Parting) -> None:
@@ -100,7 +106,7 @@ class DaemonApi:
                 send.send_nowait(ShimNews(event=how, name=live.name, status=live.exit_status))
 
         tag = live.attach_shim(Path(wish.connection_file), wish.owner_pid, parted)
-        self._sessions.remember_shim(wish.connection_file, live)
+        sessions.remember_shim(wish.connection_file, live)
         send.send_nowait(ShimNews(event="attached", name=live.name, problem=live.problem))
 
         async def news() -> AsyncIterator[bytes]:
@@ -113,14 +119,15 @@ class DaemonApi:
         headers = (("Content-Type", "application/jsonlines"),)
         return Response(headers=headers, body=news())
 
-    async def _session_for(self, wish: ShimRequest) -> LiveSession:
-        if wish.name is not None:
-            return self._sessions.get(wish.name)
-        known = self._sessions.of_shim(wish.connection_file)
-        if known is not None:
-            return known
-        assert wish.new is not None
-        return await self._sessions.new(wish.new)
+
+async def _session_for(sessions: Sessions, wish: ShimRequest) -> LiveSession:
+    if wish.name is not None:
+        return sessions.get(wish.name)
+    known = sessions.of_shim(wish.connection_file)
+    if known is not None:
+        return known
+    assert wish.new is not None
+    return await sessions.new(wish.new)
 
 
 def _made(live: LiveSession) -> Response:

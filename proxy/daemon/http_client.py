@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import h11
 import msgspec
 
+from proxy.endpoints.peers import peer_of
 from proxy.errors import ConfigError, DaemonGone, DaemonSilent, KmuxError, of_kind
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ class _Exchange:
                 why = error.strerror or error
                 raise ConfigError(f"cannot reach a daemon on {path}: {why}") from None
             else:
-                return
+                break
+        peer = peer_of(self._socket)
+        if not peer.may_come_in:
+            raise ConfigError(f"another user ({peer.uid}) listens on {path}; remove it")
 
     def ask(self, method: str, target: str, body: object) -> None:
         """Send the request, and read the answer's head. Raises what the daemon did."""

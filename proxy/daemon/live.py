@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import socket
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +22,9 @@ import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon.carrier import Carrier
-from proxy.daemon.control import timestamp, visible
+from proxy.daemon.control import visible
 from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
-from proxy.daemon.vocabulary import SessionInfo
+from proxy.daemon.vocabulary import SessionInfo, timestamp
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, InternalError, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
@@ -231,8 +233,7 @@ class LiveSession:
         if same and kind != "exclusive":
             return same[0]
         what = {"shared": "", "exclusive": f"-{len(same) + 1}"}.get(kind, f"-{kind}")
-        name = f"kernel-kmux-{self.name}{what.replace('_', '-')}.json"
-        file = Path(jupyter_runtime_dir()) / name
+        file = _free_file(f"kernel-kmux-{self.name}{what.replace('_', '-')}")
         tag = SHARED_TAG if kind == "shared" else secrets.token_hex(4).encode()
         info = self._bind(self._fresh_info(), tag, kind).info
         connection.write(file, info)
@@ -369,3 +370,22 @@ def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:
         error = error.exceptions[0]
     assert isinstance(error, KmuxError)
     return error
+
+
+def _free_file(stem: str) -> Path:
+    """Return a connection file of this name, or one like it: a session that was called so before it
+    was renamed has the first one still, or another session's further ports have."""
+    directory = Path(jupyter_runtime_dir())
+    names = (stem if number == 1 else f"{stem}.{number}" for number in count(1))
+    files = (directory / f"{name}.json" for name in names)
+    return next(file for file in files if not _is_served(file))
+
+
+def _is_served(file: Path) -> bool:
+    """Whether anybody listens where a connection file says. One that was left is nobody's."""
+    try:
+        info = connection.read(file)
+    except ConfigError:
+        return False
+    with socket.socket() as probe:
+        return probe.connect_ex((info.ip, info.shell_port)) == 0

@@ -40,6 +40,11 @@ class LogReader:
         if self._file is not None:
             self._file.close()
 
+    @property
+    def unfinished(self) -> bytes:
+        """The line at the end that its writer has not ended yet."""
+        return self._rest
+
     def last(self, count: int, wanted: Callable[[bytes], bool]) -> list[bytes]:
         """Return the last wanted lines, at most ``count``, without their ends."""
         found: list[bytes] = []

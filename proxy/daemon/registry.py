@@ -60,20 +60,24 @@ def sessions() -> list[SessionInfo]:
     return sorted(found, key=lambda session: session.name)
 
 
-def holder(name: str) -> Daemon:
-    """Return who has a session. Raises :class:`NotFound` where none of this name runs."""
+def find(name: str) -> tuple[Daemon, SessionInfo]:
+    """Return who has a session, and what is known of it. Raises :class:`NotFound`."""
     if is_name(name):
         for place in (socket_path(name), daemon_socket()):
             holder = Daemon(DaemonClient(place))
             with contextlib.suppress(DaemonGone, NotFound):
-                holder.session(name)
-                return holder
+                return holder, holder.session(name)
     raise NotFound(f"no session {name!r} runs; kmux ps lists those that do")
+
+
+def holder(name: str) -> Daemon:
+    """Return who has a session. Raises :class:`NotFound` where none of this name runs."""
+    return find(name)[0]
 
 
 def runs(name: str) -> bool:
     """Whether a session of this name runs."""
     with contextlib.suppress(NotFound):
-        holder(name)
+        find(name)
         return True
     return False

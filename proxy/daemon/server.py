@@ -2,6 +2,9 @@
 
 It ends when it is told to, and leaves its kernels running: the next one goes on with them. Only
 ``kmux daemon stop --all`` ends them as well.
+
+It answers before it can do much: what sessions are made of takes most of its start to import, so a
+thread imports it meanwhile. Who asks for a session waits for that.
 """
 
 from __future__ import annotations
@@ -10,27 +13,24 @@ import fcntl
 import os
 import signal
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
 
-from proxy import __version__
-from proxy.daemon import open_files
-from proxy.daemon import state as states
-from proxy.daemon.client import Daemon
-from proxy.daemon.control import timestamp
+from proxy import __version__, open_files
 from proxy.daemon.daemon_api import DaemonApi
-from proxy.daemon.place import lock_file, socket_path
-from proxy.daemon.sessions import Early, Sessions
-from proxy.daemon.state import SessionDirectory
-from proxy.daemon.vocabulary import DaemonStatus
+from proxy.daemon.place import has_sessions, lock_file, socket_path
+from proxy.daemon.vocabulary import DaemonStatus, timestamp
 from proxy.endpoints.unix_front import UnixFront
-from proxy.errors import ClientProtocolError, ConfigError, DaemonGone, KmuxError
-from proxy.hosting import Host, open_host
-from proxy.kernels.eavesdropping import eavesdrop
+from proxy.errors import ClientProtocolError, ConfigError
 from proxy.log_file import LogFile
-from proxy.logs import configure_file, log
 from proxy.settings import Settings, log_file
+
+if TYPE_CHECKING:
+    from proxy.daemon.sessions import Early, Sessions
+    from proxy.hosting import Host
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -39,9 +39,13 @@ class _Sink:
     """What the front reports goes to the log."""
 
     def rejected(self, error: ClientProtocolError) -> None:
+        from proxy.logs import log
+
         log().info("web.rejected", reason=str(error))
 
     def failed(self, error: Exception) -> None:
+        from proxy.logs import log
+
         log().error("internal.error", what="control API", exc_info=error)
 
 
@@ -51,70 +55,111 @@ async def serve(settings: Settings, *, takes_over: bool = False) -> None:
     With ``takes_over`` that one is asked to end, and nothing of what its kernels say is missed.
     """
     open_files.raise_limit()
-    async with open_host(open_files.MAX_FILES) as host:
-        early = await _hear_early(host) if takes_over else {}
-        with ExitStack() as stack:
-            stack.callback(os.close, _lock())
-            file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
-            configure_file(file, settings.log_level)
-            await _serve(settings, host, early)
+    async with AsyncExitStack() as stack:
+        taken: tuple[Host, Early] | None = None
+        if takes_over:
+            from proxy.daemon.handover import taking_over
+
+            taken = await stack.enter_async_context(taking_over())
+        stack.callback(os.close, _lock())
+        await _Server(settings).run(taken)
 
 
-async def _hear_early(host: Host) -> Early:
-    """Subscribe to all kernels, and have the daemon end that has them."""
-    early: Early = {}
+class _Server:
+    """What there is of a daemon before its sessions, and around them."""
 
-    async def hear(directory: SessionDirectory) -> None:
-        with suppress(KmuxError):
-            state = directory.read()
-            info = state.found or directory.kernel.info()
-            raw = await eavesdrop(host.context, info)
-            if raw is not None:
-                early[state.id] = raw
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._began = time.time()
+        self._goes_on = has_sessions()
+        self._sessions: Sessions | None = None
+        self._loaded = trio.Event()
+        self._ending = trio.Event()
+        self._ends_sessions = False
 
-    async with trio.open_nursery() as nursery:
-        for directory in states.known():
-            nursery.start_soon(hear, directory)
-    with suppress(DaemonGone):
-        await trio.to_thread.run_sync(Daemon().stop)
-    return early
+    async def run(self, taken: tuple[Host, Early] | None) -> None:
+        """Serve until it is told to end. ``taken`` is what comes of another one's place."""
+        api = DaemonApi(self._wait_for_sessions, self._status, self._end)
+        front = UnixFront(api.routes(), _Sink(), path=socket_path())
+        async with trio.open_nursery() as nursery:
+            await front.listen()
+            await nursery.start(_obey_signals, self._end)
+            await nursery.start(front.serve)
+            await trio.to_thread.run_sync(_import_what_sessions_take, self._settings)
+            async with _host_of(taken) as (host, early):
+                await self._run_sessions(host, early, nursery)
+        from proxy.logs import log
 
+        log().info("daemon.ended")
 
-async def _serve(settings: Settings, host: Host, early: Early) -> None:
-    began = time.time()
-    ending, end_sessions = trio.Event(), False
+    async def _run_sessions(self, host: Host, early: Early, nursery: trio.Nursery) -> None:
+        """Go on with them until it is told to end; then all is cancelled."""
+        from proxy.daemon.sessions import Sessions
+        from proxy.logs import log
 
-    def end(sessions_too: bool) -> None:
-        nonlocal end_sessions
-        end_sessions |= sessions_too
-        ending.set()
+        async with trio.open_nursery() as lives:
+            sessions = Sessions(host, self._settings, early)
+            await lives.start(sessions.run)
+            self._sessions = sessions
+            self._loaded.set()
+            count = len(sessions)
+            log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=count)
+            await self._ending.wait()
+            with_them = self._ends_sessions
+            log().info("daemon.ending", sessions=len(sessions), with_them=with_them)
+            if with_them:
+                await sessions.stop_all()
+            else:
+                sessions.leave()
+            nursery.cancel_scope.cancel()
 
-    def status() -> DaemonStatus:
+    # What the API asks
+
+    async def _wait_for_sessions(self) -> Sessions:
+        await self._loaded.wait()
+        assert self._sessions is not None
+        return self._sessions
+
+    async def _status(self) -> DaemonStatus:
+        """Where there are sessions to go on with, it says how many these are."""
+        if self._goes_on:
+            await self._loaded.wait()
+        sessions = self._sessions
+        broken = sessions.broken.items() if sessions is not None else ()
         return DaemonStatus(
             pid=os.getpid(),
             version=__version__,
             socket=str(socket_path()),
-            started=timestamp(began),
-            sessions=len(sessions),
+            started=timestamp(self._began),
+            sessions=len(sessions) if sessions is not None else 0,
             log_file=str(log_file()),
+            broken={str(directory): why for directory, why in broken},
         )
 
-    async with trio.open_nursery() as nursery:
-        sessions = Sessions(host, settings, early)
-        front = UnixFront(DaemonApi(sessions, status, end).routes(), _Sink(), path=socket_path())
-        await front.listen()
-        await nursery.start(_obey_signals, end)
-        await nursery.start(sessions.run)
-        await nursery.start(front.serve)
-        log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=len(sessions))
-        await ending.wait()
-        log().info("daemon.ending", sessions=len(sessions), with_them=end_sessions)
-        if end_sessions:
-            await sessions.stop_all()
-        else:
-            sessions.leave()
-        nursery.cancel_scope.cancel()
-    log().info("daemon.ended")
+    def _end(self, sessions_too: bool) -> None:
+        self._ends_sessions |= sessions_too
+        self._ending.set()
+
+
+@asynccontextmanager
+async def _host_of(taken: tuple[Host, Early] | None) -> AsyncIterator[tuple[Host, Early]]:
+    """Have what sessions share: that of a handover, or anew."""
+    from proxy.hosting import open_host
+
+    if taken is not None:
+        yield taken
+        return
+    async with open_host() as host:
+        yield host, {}
+
+
+def _import_what_sessions_take(settings: Settings) -> None:
+    """Have it imported, in a worker thread, and the log set up with it."""
+    from proxy.logs import configure_file
+
+    file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
+    configure_file(file, settings.log_level)
+    import proxy.daemon.sessions  # noqa: F401
 
 
 async def _obey_signals(

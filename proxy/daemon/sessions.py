@@ -10,7 +10,7 @@ from typing import TypeVar
 import trio
 import zmq
 
-from proxy.daemon import open_files
+from proxy import open_files
 from proxy.daemon import state as states
 from proxy.daemon.live import LiveSession
 from proxy.daemon.registry import check_name, names_like, socket_path

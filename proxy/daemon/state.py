@@ -21,9 +21,9 @@ from typing import Literal
 
 import msgspec
 
-from proxy.daemon.open_files import FOR_KERNELS
 from proxy.errors import StoreError
 from proxy.kernels.keeping import KernelDirectory
+from proxy.open_files import FOR_KERNELS
 from proxy.session import carrying
 from proxy.session.carrying import Carried
 from proxy.settings import data_dir

@@ -5,12 +5,18 @@ The field names of what a command shows are the keys of its ``--json``.
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import msgspec
 
 Restart = Literal["allow", "owner", "refuse"]
 Prompts = Literal["wait", "anyone"]
+
+
+def timestamp(at: float) -> str:
+    """Return a time for people and programs: ISO 8601, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +29,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     sessions: int = 0
     log_file: str = ""
+    broken: dict[str, str] = {}
+    """Directories of sessions that it could not go on with, and why."""
 
 
 class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,6 @@ import h11
 import msgspec
 import trio
 
-from proxy.endpoints import websocket
 from proxy.endpoints.admission import Admission
 from proxy.endpoints.failures import innermost, is_ours, response_to
 from proxy.endpoints.http_requests import MAX_HEAD_BYTES, RequestReader
@@ -91,6 +90,8 @@ class HttpConnection:
             if asked is None:
                 return
             if isinstance(asked.route, WebSocketRoute):
+                from proxy.endpoints import websocket
+
                 read = _written(asked.head) + self._http.trailing_data[0]
                 talk = partial(asked.route.talk, asked.request)
                 await websocket.serve(self._stream, read, talk, asked.route.max_message_bytes)
@@ -135,6 +136,8 @@ class HttpConnection:
                 return answer
         found = self._routes.find(request)
         if not isinstance(found, Response) and isinstance(found[0], WebSocketRoute):
+            from proxy.endpoints import websocket  # a tenth of a second: most have no use for it
+
             if self._reader.has_more:
                 return refusal(400, "a WebSocket's handshake has no body")
             return websocket.why_no_websocket(request) or found

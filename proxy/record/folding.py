@@ -291,8 +291,9 @@ class Folding:
             self._begun(message, content.code, content.execution_count, fact.at)
             return
         display_id = shown.display_id_of(content)
-        if msg_type == "update_display_data":
+        if display_id is not None and msg_type in shown.DISPLAYS:
             self._replace_displays(display_id, content)
+        if msg_type == "update_display_data":
             return
         if hook := self._hook_of(msg_id):
             self._captures(hook, msg_type, content)
@@ -309,8 +310,6 @@ class Folding:
         output = shown.output_of(msg_type, content, self._limit)
         if output is None:
             return
-        if display_id is not None:
-            self._replace_displays(display_id, content)
         if execution.outputs.clears:
             self._forget_displays(execution)
         place = shown.add(execution.outputs, output)
@@ -346,8 +345,8 @@ class Folding:
         if len(self._displays) > MAX_OPEN_DISPLAYS:
             del self._displays[next(iter(self._displays))]
 
-    def _replace_displays(self, display_id: str | None, content: Any) -> None:
-        for number, place in self._displays.get(display_id or "", ()):
+    def _replace_displays(self, display_id: str, content: Any) -> None:
+        for number, place in self._displays.get(display_id, ()):
             execution = self.record.executions.get(number)
             if execution is None or place >= len(execution.outputs.items):
                 continue
@@ -369,10 +368,13 @@ class Folding:
         return hooks[-1] if hooks else None
 
     def _captures(self, comm_id: str, msg_type: str, content: Any) -> None:
-        captured = self._captured.setdefault(comm_id, Outputs())
         comm = self.record.comms.get(comm_id)
         if comm is None:
             return
+        captured = self._captured.get(comm_id)
+        if captured is None:
+            items = shown.outputs_in(_json_of(comm, "outputs"))
+            captured = self._captured[comm_id] = Outputs(items)
         if msg_type == "clear_output":
             shown.clear(captured, wait=content.wait)
         else:
@@ -384,9 +386,11 @@ class Folding:
 
     def _watch_hook(self, comm: Comm, fields: Fields) -> None:
         """An Output widget takes what a request shows from now on, or does not any more."""
-        if "outputs" in fields:  # as a frontend sees it
-            self._captured.pop(comm.comm_id, None)
+        if "outputs" in fields:  # as a frontend sees it, or the kernel wants it
             self._shown_anew.discard(comm.comm_id)
+            captured = self._captured.get(comm.comm_id)
+            if captured is not None and not _is_list_of(captured, fields["outputs"]):
+                del self._captured[comm.comm_id]
         if "msg_id" in fields and _is_output_widget(comm):
             self._take_off(comm.comm_id)
             msg_id = _as_text(fields["msg_id"])
@@ -484,8 +488,22 @@ def _cell_id(message: Message) -> str | None:
 
 
 def _is_output_widget(comm: Comm) -> bool:
-    field = comm.fields.get("_model_name") if comm.fields is not None else None
-    return field is not None and field.value is not None and bytes(field.value) == OUTPUT_MODEL
+    return _json_of(comm, "_model_name") == OUTPUT_MODEL
+
+
+def _json_of(comm: Comm, key: str) -> bytes:
+    """Return the JSON of one key of a widget's state; empty where it has none."""
+    field = comm.fields.get(key) if comm.fields is not None else None
+    return bytes(field.value) if field is not None and field.value is not None else b""
+
+
+def _is_list_of(captured: Outputs, field: Field) -> bool:
+    """Whether this is just what was captured: a frontend that did the same tells the kernel."""
+    try:
+        listed = msgspec.json.decode(field.value) if field.value is not None else None
+    except JSON_ERRORS:
+        return False
+    return bool(listed == as_notebook_outputs(captured.items))
 
 
 def _as_text(field: Field) -> str:

@@ -9,17 +9,22 @@ metadata change, its place does not. An update that comes before its display is 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from proxy.message import Message
+from proxy.message import JSON_ERRORS, Message
 from proxy.record.state import Display, Error, Output, Outputs, Stream
 from proxy.record.values import INLINE_BYTES, Large, json_value, media_value, text_value
 
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 """Of one run; its beginning goes first. A terminal keeps a thousandth of that."""
+
+
+DISPLAYS = frozenset({"display_data", "execute_result", "update_display_data"})
+"""Messages that show something, and show it anew wherever something of their display_id is."""
 
 
 class _Transient(msgspec.Struct, frozen=True):
@@ -42,7 +47,14 @@ class _Content(msgspec.Struct, frozen=True):
     code: str = ""
 
 
+class _Listed(_Content, frozen=True):
+    """An output in a list, as a notebook or an Output widget has it."""
+
+    output_type: str = ""
+
+
 _decoder = msgspec.json.Decoder(_Content)
+_list_decoder = msgspec.json.Decoder(list[_Listed])
 
 
 def read(message: Message) -> _Content | None:
@@ -81,6 +93,16 @@ def output_of(msg_type: str, content: _Content, limit: int = INLINE_BYTES) -> Ou
                 lines = Large("application/json", "json", len(raw), raw)
             return Error(content.ename, text_value(content.evalue, limit), lines)
     return None
+
+
+def outputs_in(raw: bytes) -> list[Output]:
+    """Make outputs of a list as a notebook has it, in JSON; none where it is no such list."""
+    try:
+        listed = _list_decoder.decode(raw)
+    except JSON_ERRORS:
+        return []
+    made = (output_of(each.output_type, each, limit=sys.maxsize) for each in listed)
+    return [output for output in made if output is not None]
 
 
 def add(outputs: Outputs, output: Output) -> int:

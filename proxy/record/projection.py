@@ -184,7 +184,8 @@ class Projection:
 
 
 OPERATIONS_AT_ONCE = 25
-"""In one transaction: some 1 ms, in which nothing else happens."""
+"""In one transaction: some 1 ms, in which nothing else happens. A cell takes 22. A transaction by
+itself takes 30 µs, so larger ones would save nothing."""
 
 
 def _write_map(writer: Writer, obj: ObjId, before: dict[str, Tree], now: dict[str, Tree]) -> None:

@@ -4,7 +4,7 @@ One task does all of it, one step after the other, at most once in ``INTERVAL_SE
 often where a step takes long: it may lag, and never stands in a message's way. What comes in
 meanwhile is folded when it is done: the last value of each key, text behind text.
 
-    facts -> state -> blobs (worker thread) -> document (slices of 4 ms) -> log (worker thread)
+    facts -> state -> blobs (worker thread) -> document (slices of 1 ms) -> log (worker thread)
                                                                                  |
                                                                                  +-> peers (sync)
 
@@ -50,7 +50,7 @@ SHARE = 0.1
 """How much of the time the record may take, before its interval becomes longer."""
 FOLDING_SECONDS = 0.001
 """Facts that are folded at once: a few, or as many lines as are printed in that time."""
-SLICES_AT_ONCE = 40
+SLICES_AT_ONCE = 80
 """Of a flood, before they go to the disk: some 0.1 s. To put so many together takes 3 ms."""
 SYNC_SECONDS = 1.0
 """How often the log is flushed to the disk itself: a crash of the machine loses as much."""

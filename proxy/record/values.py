@@ -113,7 +113,7 @@ def media_value(media_type: str, raw: Part, limit: int = INLINE_BYTES) -> Value:
     try:
         text = _text_decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return json_value(raw, limit, media_type)
+        return json_value(bytes(raw), limit, media_type)
     return text_value(text, limit, media_type)
 
 

@@ -4,7 +4,9 @@ The machines are in ``comms.py`` (the ledger) and ``holders.py`` (whose close co
 become commands. What is a widget's goes to ``widget_desk.py``.
 
 What the kernel publishes is read behind: it is on its way to the frontends first, and the ledger
-catches up when the turn is over, or when somebody asks for what is in it.
+catches up when the turn is over, or when somebody asks for what is in it. What comes between comm
+messages is told the record in its place among them: an Output widget takes what a cell shows from
+one comm message to another.
 
 A control comm (``jupyter.widget.control``, by which JupyterLab asks for all states) never reaches
 the kernel where kmux can answer: ipywidgets has one for everybody, and answers on whichever was
@@ -27,7 +29,7 @@ from proxy.session.commands import Command, Log, ToAll
 from proxy.session.comms import WIDGET_TARGET, CommMessage, Comms, read
 from proxy.session.diary import Diary
 from proxy.session.events import ClientSent
-from proxy.session.facts import CommClosed, CommOpened
+from proxy.session.facts import CommClosed, CommOpened, Published
 from proxy.session.holders import Holders
 from proxy.session.subshell_desk import SubshellDesk
 from proxy.session.widget_desk import WidgetDesk
@@ -75,6 +77,7 @@ class CommDesk:
         self._has_widgets = False
         """Whether this kernel ever had one, and so ipywidgets with its control target."""
         self._unread: deque[tuple[Message, float]] = deque()
+        """Comm messages, and outputs that came behind one."""
         self.closed_meanwhile: set[str] | None = None
         """While the ledger is being filled: what was closed since that began."""
 
@@ -189,6 +192,13 @@ class CommDesk:
         """The kernel sent a comm message. It is read later."""
         self._unread.append((message, at))
 
+    def kernel_showed(self, message: Message, at: float) -> None:
+        """The kernel published an output: the record is told, in the order in which it came."""
+        if self._unread:
+            self._unread.append((message, at))
+        else:
+            self._diary.note(Published(at=at, message=message))
+
     @property
     def is_behind(self) -> bool:
         """Whether there is something to catch up with."""
@@ -202,6 +212,9 @@ class CommDesk:
         return commands
 
     def _read(self, message: Message, at: float) -> list[Command]:
+        if message.msg_type not in COMM_TYPES:
+            self._diary.note(Published(at=at, message=message))
+            return []
         content = read(message)
         if content is None:
             return []

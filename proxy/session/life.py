@@ -168,6 +168,7 @@ class KernelLife:
 
     def died(self, event: ev.KernelDied) -> list[Command]:
         m = self._m
+        m.comms.catch_up()  # for the record: what is to be done of it is not for this kernel
         m.diary.note(KernelEnded(at=event.at, reason=event.reason))
         ending = m.lifecycle.state is State.ENDING
         log = Log("kernel.died", {"reason": event.reason}, "info" if ending else "warning")
@@ -190,6 +191,7 @@ class KernelLife:
         m = self._m
         if not m.lifecycle.happen("restart"):
             return []
+        m.comms.catch_up()
         m.diary.note(KernelEnded(at=at, reason="it was restarted"))
         commands = self._abandon("KernelRestarted", "the kernel was restarted", at)
         ask = m.asker.ask(Channel.CONTROL, "shutdown_request", {"restart": True}, at)
@@ -209,6 +211,7 @@ class KernelLife:
     def shutting_down(self, event: ev.ShuttingDown) -> list[Command]:
         m = self._m
         m.lifecycle.happen("end")
+        m.comms.catch_up()
         commands = self._abandon("KernelEnded", "the kernel was shut down", event.at, ends=True)
         commands += self._refuse_held()
         if not m.policy.owns_kernel:

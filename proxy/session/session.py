@@ -31,7 +31,7 @@ from proxy.session.carrying import Carried, Carrying, Resumed
 from proxy.session.comm_desk import COMM_TYPES
 from proxy.session.commands import Command, Log, Record, ToAll, ToClient, ToKernel
 from proxy.session.diary import Diary
-from proxy.session.facts import Present, Published
+from proxy.session.facts import Present
 from proxy.session.life import KernelLife
 from proxy.session.lifecycle import Policy, State
 from proxy.session.machines import Machines
@@ -299,7 +299,7 @@ class Session:
                     m.mailbox.withdraw(prompt.msg_id)
         elif msg_type in running.KEPT:
             m.running.published(message)
-            m.diary.note(Published(at=at, message=message))
+            m.comms.kernel_showed(message, at)
             if msg_type == "error" and len(m.comms.widgets.echoes):
                 m.comms.widgets.kernel_failed(message)
         elif msg_type in COMM_TYPES:

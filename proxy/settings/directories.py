@@ -23,6 +23,8 @@ def runtime_dir() -> Path:
         import tempfile  # it takes as long to import as the rest of this package
 
         path = Path(tempfile.gettempdir()) / f"kmux-{os.getuid()}"
+        if path.is_symlink():  # anybody may have made it
+            raise ConfigError(f"{path} leads elsewhere; remove it, or set KMUX_RUNTIME_DIR")
     return _private(path, "runtime directory", "KMUX_RUNTIME_DIR")
 
 

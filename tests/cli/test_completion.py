@@ -73,6 +73,9 @@ def press_tab(workplace: Workplace) -> None:
     ("shell", "words", "cword", "completions"),
     [
         ("zsh", "kmux queue an", "2", "plain\nanalysis\n_\n"),
+        ("zsh", "kmux attach an", "2", "plain\nanalysis\n_\n"),
+        ("zsh", "kmux stop other an", "3", "plain\nanalysis\n_\n"),
+        ("zsh", "kmux rename analysis an", "3", "\n"),
         ("zsh", "kmux queue x", "2", "\n"),
         ("zsh", "kmux comp", "1", "plain\ncompletion\nPrint the script that completes names in ba"),
         ("fish", "kmux queue an", "an", "plain,analysis\n"),

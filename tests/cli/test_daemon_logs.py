@@ -13,12 +13,7 @@ import pytest
 from proxy.log_file import LogFile
 from tests.frontends.kmux_process import DEADLINE, Workplace
 
-SCRIPT = """
-from proxy.cli import main
-main.COMMANDS["daemon_logs"] = ""
-main.main()
-"""
-COMMAND = [sys.executable, "-c", SCRIPT, "daemon_logs"]
+COMMAND = [sys.executable, "-m", "proxy", "daemon", "logs"]
 
 
 @pytest.fixture

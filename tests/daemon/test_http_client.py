@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -161,6 +162,37 @@ def test_where_nobody_listens_the_daemon_is_gone(path: Path) -> None:
     with pytest.raises(DaemonGone), DaemonClient(path).lines("GET", "/", into=Kernel):
         pass
     assert path.exists(), "it is not the client's to remove"
+
+
+SOMEBODY_ELSE = """
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.setgid(65534)
+os.setuid(65534)
+listener.listen()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_socket_on_which_somebody_else_listens_is_told(path: Path) -> None:
+    """It got there while others could write into the directory."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be somebody else")
+    with subprocess.Popen(
+        [sys.executable, "-c", SOMEBODY_ELSE, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        said = rf"^another user \(65534\) listens on {path}; remove it$"
+        with pytest.raises(ConfigError, match=said):
+            DaemonClient(path).request("GET", "/", into=Kernel)
+        other.stdin.close()
 
 
 def test_a_path_where_none_can_be_is_told(path: Path) -> None:

@@ -35,6 +35,14 @@ def until(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) ->
     return value
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process has; its parent may not have looked."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 class Workplace:
     """A home, Jupyter directories and kernelspecs of the test's own."""
 
@@ -70,8 +78,15 @@ class Workplace:
         self, *arguments: str, timeout: float = DEADLINE, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a kmux command to its end."""
+        command = ("-m", "proxy", *arguments)
+        return self.run_python(sys.executable, *command, timeout=timeout, **environment)
+
+    def run_python(
+        self, python: Path | str, *arguments: str, timeout: float = DEADLINE, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run an interpreter to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "proxy", *arguments],
+            [python, *arguments],
             env={**self.environment, **environment},
             capture_output=True,
             text=True,
@@ -246,8 +261,9 @@ class Kmux(Frontends):
 
     def ps(self) -> dict[str, Any]:
         """What ``kmux ps`` says of this session."""
+        file = str(self.file)
         listed = json.loads(self.workplace.kmux("ps", "--json").stdout)
-        found: dict[str, Any] = next(s for s in listed if s["connection_file"] == str(self.file))
+        found: dict[str, Any] = next(s for s in listed if s["connection_file"] == file)
         return found
 
     @property

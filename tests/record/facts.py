@@ -50,9 +50,17 @@ def new_folding() -> Folding:
 
 
 def queued(
-    code: str, msg_id: str, *, client: ClientId = ALICE, at: float = 2.0, **more: Any
+    code: str,
+    msg_id: str,
+    *,
+    client: ClientId = ALICE,
+    at: float = 2.0,
+    cell_id: str | None = None,
+    **more: Any,
 ) -> facts.CellQueued:
-    sent = request("execute", msg_id, code=code, **more)
+    metadata = {"cellId": cell_id} if cell_id is not None else {}
+    content = {"code": code, **more}
+    sent = message("execute_request", content, msg_id=msg_id, metadata=metadata)
     return facts.CellQueued(at=at, client=client, message=sent)
 
 

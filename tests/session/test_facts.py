@@ -6,8 +6,8 @@ from typing import Any
 
 from proxy.message import Message
 from proxy.session import facts
-from proxy.session.commands import Record
-from proxy.session.events import Event
+from proxy.session.commands import Record, ToAll
+from proxy.session.events import Event, TurnEnded
 from proxy.session.session import Session
 from tests.messages import cell, message, published, reply, status, stream
 from tests.session.comm_messages import comm_close, comm_msg, comm_open
@@ -69,6 +69,32 @@ def test_comms_are_told_as_they_are_folded() -> None:
     assert told.when(kernel.publishes(comm_msg(method="custom"))) == []
     assert kinds(told.when(kernel.publishes(comm_close()))) == ["CommClosed"]
     assert told.when(kernel.publishes(comm_close())) == [], "once"
+
+
+def test_outputs_and_comm_messages_are_told_in_the_order_in_which_they_came() -> None:
+    """An Output widget takes what is shown between two comm messages."""
+    told, running = Told(), cell("1")
+    told.when(alice.sends(running), kernel.publishes(status("busy", running)))
+    hooks, unhooks = (comm_msg(method="update", state={"msg_id": i}) for i in ("x", ""))
+    turn = [stream("a", running), comm_open(state={"msg_id": ""}), hooks]
+    turn += [stream("b", running), unhooks, stream("c", running)]
+    session = told.playbook.session
+    commands = [c for m in turn for c in session.handle(kernel.publishes(m))]
+    commands += session.handle(TurnEnded(at=0))
+    assert kinds([f for c in commands if isinstance(c, Record) for f in c.facts]) == [
+        *("Published", "CommOpened", "CommChanged", "Published", "CommChanged", "Published")
+    ]
+    assert [c.message for c in commands if isinstance(c, ToAll)] == turn
+
+
+def test_what_came_right_before_a_kernel_died_is_told() -> None:
+    told, running = Told(), cell("1")
+    told.when(alice.sends(running), kernel.publishes(status("busy", running)))
+    session = told.playbook.session
+    for said in (comm_open(state={"value": 1}), stream("last words", running)):
+        session.handle(kernel.publishes(said))
+    facts_ = [f for c in session.handle(kernel.dies()) if isinstance(c, Record) for f in c.facts]
+    assert kinds(facts_)[:3] == ["CommOpened", "Published", "KernelEnded"]
 
 
 def test_a_kernel_that_dies_takes_with_it_what_it_had() -> None:

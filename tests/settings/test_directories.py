@@ -42,6 +42,12 @@ def test_what_the_user_says_comes_first_then_the_system_then_a_place_of_its_own(
     assert runtime_dir() == tmp_path / "mine"
 
 
+def test_where_anybody_can_write_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "tmp" / f"kmux-{os.getuid()}").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match="leads elsewhere; remove it, or set KMUX_RUNTIME_DIR"):
+        runtime_dir()
+
+
 def test_records_are_with_the_data_of_other_programs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
