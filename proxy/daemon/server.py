@@ -110,7 +110,7 @@ class _Server:
             if with_them:
                 await sessions.stop_all()
             else:
-                sessions.leave()
+                await sessions.leave()
             nursery.cancel_scope.cancel()
 
     # What the API asks

@@ -67,6 +67,10 @@ class EndpointBound(Event, frozen=True):
     """Whether its clients may look and not touch."""
 
 
+class Connected(Event, frozen=True):
+    """A frontend has connected. It is not known which one until it says something."""
+
+
 class ClientReturned(Event, frozen=True):
     """A frontend was heard on a new connection: it is new, or came back with its identity."""
 

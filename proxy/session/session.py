@@ -61,6 +61,7 @@ class Session:
             Resumed: lambda event: self._carrying.resume(event.carried, event.at),
             ev.EndpointBound: self._bound,
             ev.ClientSent: self._client_sent,
+            ev.Connected: lambda event: m.mailbox.retry(),
             ev.ClientReturned: self._presence.returned,
             ev.ClientLeft: self._presence.left,
             ev.CancelRequested: lambda event: m.queue.cancel(event.client, event.msg_id, event.at),
