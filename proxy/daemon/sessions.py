@@ -179,8 +179,8 @@ class Sessions:
         for endpoint in endpoints:
             endpoint.hang_up()
         with trio.move_on_after(HANG_UP_SECONDS):
-            while any(endpoint.is_connected for endpoint in endpoints):
-                await trio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 (nothing moves that could tell)
+            while any(each.is_connected for each in endpoints):  # noqa: ASYNC110 (no event tells)
+                await trio.sleep(LOOK_SECONDS)
         self._host.sockets.settle()
         for live in self._by_name.values():
             live.leave()
