@@ -184,7 +184,7 @@ class SocketSet:
         """Whether messages are being delivered, and what is posted goes out at the turn's end."""
         self._at_turn_end: list[Callable[[], None]] = []
         self._newcomers: set[ZmqSocket] = set()
-        """Sockets that have got something since the round began, and had no turn since."""
+        """Sockets that have got something and had no turn since."""
         self.wakeups = self.rounds = 0
 
     def add(
@@ -237,7 +237,6 @@ class SocketSet:
         epoll, ready = self._epoll, self.ready
         while True:
             while ready:
-                self._newcomers.clear()
                 self.rounds += 1
                 # Sockets that become ready meanwhile (by a send) join the next round.
                 for socket in sorted(ready, key=_place):
@@ -270,7 +269,7 @@ class SocketSet:
                 os.eventfd_read(self._alarm)
 
     def is_wanted_elsewhere(self, socket: ZmqSocket) -> bool:
-        """Whether another socket has got something that was quiet when the round began."""
+        """Whether another socket has got something, and waits for its turn."""
         self._see_edges()
         return len(self._newcomers) > (socket in self._newcomers)
 

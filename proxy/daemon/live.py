@@ -21,6 +21,7 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
+from proxy import open_files
 from proxy.daemon.carrier import Carrier
 from proxy.daemon.control import visible
 from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
@@ -237,6 +238,7 @@ class LiveSession:
         same = [each for each in self.state.endpoints if each.kind == kind]
         if same and kind != "exclusive":
             return same[0]
+        open_files.check_room()
         what = {"shared": "", "exclusive": f"-{len(same) + 1}"}.get(kind, f"-{kind}")
         file = _free_file(f"kernel-kmux-{self.name}{what.replace('_', '-')}")
         tag = SHARED_TAG if kind == "shared" else secrets.token_hex(4).encode()
@@ -249,6 +251,7 @@ class LiveSession:
 
         Raises :class:`ConfigError` where one of them is taken, or its file is no good.
         """
+        open_files.check_room()
         info = connection.read(file)
         tag = b"shim-" + hashlib.sha256(str(file).encode()).hexdigest()[:12].encode()
         if tag in self._shims:
