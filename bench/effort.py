@@ -44,6 +44,11 @@ class Effort:
     record_join_models: tuple[int, ...]
     record_join_rounds: int
     record_large_rounds: int
+    daemon_sessions: tuple[int, ...]
+    neighbour_rounds: int
+    neighbour_seconds: float
+    command_rounds: int
+    command_sessions: tuple[int, ...]
 
 
 FULL = Effort(
@@ -82,6 +87,11 @@ FULL = Effort(
     record_join_models=(300, 1000),
     record_join_rounds=8,
     record_large_rounds=6,
+    daemon_sessions=(1, 10, 25, 50),
+    neighbour_rounds=7,
+    neighbour_seconds=2.0,
+    command_rounds=7,
+    command_sessions=(1, 20),
 )
 """Some 15 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -121,5 +131,10 @@ QUICK = Effort(
     record_join_models=(300, 1000),
     record_join_rounds=3,
     record_large_rounds=2,
+    daemon_sessions=(1, 10),
+    neighbour_rounds=2,
+    neighbour_seconds=1.0,
+    command_rounds=2,
+    command_sessions=(1, 20),
 )
 """Five minutes, to see that everything works; the figures are rough."""

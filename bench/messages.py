@@ -17,6 +17,8 @@ DELIMITER = b"<IDS|MSG>"
 SIGNATURE, HEADER, PARENT, METADATA, CONTENT = 1, 2, 3, 4, 5
 """Where the frames of a message are, when the delimiter is frame 0."""
 
+COMPLETE = {"code": "import num", "cursor_pos": 10}
+"""Content of the request whose time is measured: a kernel answers it at once, and kmux does not."""
 MESSAGE_BYTES = 600
 """What a typical message has in all: a few lines of output, or a line of code to complete."""
 

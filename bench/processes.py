@@ -47,6 +47,11 @@ class Process:
         pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
+    def sleeps(self) -> int:
+        """How often its main thread went to sleep so far: once for each time that it woke up."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
     def check(self) -> None:
         """Raise :class:`BenchError` with its last words if it has ended."""
         if self._popen.poll() is not None:

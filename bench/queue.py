@@ -7,7 +7,7 @@ from statistics import median
 
 from bench.effort import Effort
 from bench.report import Result, Target, median_and_range
-from bench.sides import DIRECT, KMUX, ZMQ_PROXY, Sides
+from bench.sides import DIRECT, KMUX, UNRECORDED, ZMQ_PROXY, Sides
 from bench.workspace import IPYKERNEL, Workspace
 
 LIMIT = 1.15
@@ -18,7 +18,7 @@ def queue(workspace: Workspace, effort: Effort) -> Result:
     """Trivial cells of one frontend, sent at once: how long until the last one is idle?"""
     times: dict[str, list[float]] = defaultdict(list)
     with Sides(workspace) as opener:
-        sides = opener.open(IPYKERNEL, [DIRECT, ZMQ_PROXY, KMUX])
+        sides = opener.open(IPYKERNEL, [DIRECT, ZMQ_PROXY, UNRECORDED, KMUX])
         for side in sides:
             side.client.cells_at_once(_CELL, effort.queue_cells)  # warm up
         for _ in range(effort.queue_rounds):
@@ -29,7 +29,10 @@ def queue(workspace: Workspace, effort: Effort) -> Result:
         (name, median_and_range(values), f"{middle[name] / middle[DIRECT]:.2f} ×")
         for name, values in times.items()
     ]
-    by_round = median(k / d for d, k in zip(times[DIRECT], times[KMUX], strict=True))
+    by_round, of_it = (
+        median(k / d for d, k in zip(times[other], times[KMUX], strict=True))
+        for other in (DIRECT, UNRECORDED)
+    )
     return Result(
         title=f"queue: {effort.queue_cells} cells of ipykernel sent at once",
         columns=("side", "ms to the last idle", "of direct"),
@@ -41,6 +44,8 @@ def queue(workspace: Workspace, effort: Effort) -> Result:
                 limit=LIMIT,
             )
         ],
-        notes=[f"the same ratio within each round: {by_round:.2f}"],
+        notes=[
+            f"the same ratio within each round: {by_round:.2f}; of {UNRECORDED}: {of_it:.2f}",
+        ],
         raw={"ms": times},
     )

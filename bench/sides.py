@@ -17,11 +17,14 @@ from jupyter_client.connect import write_connection_file
 
 from bench.client import Client
 from bench.frontend import Frontend, attached
+from bench.kmux_daemon import RunningDaemon, open_daemon
 from bench.processes import Process, running, wait_for_file
 from bench.workspace import KERNEL_COMMANDS, Workspace
 
 DIRECT, ZMQ_PROXY, KMUX, JUPYTER = "direct", "zmq_proxy", "kmux", "jupyter_server"
 UNRECORDED = "kmux --no-record"
+DAEMON = "kmux daemon"
+"""Each side is a session of one daemon."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,12 @@ class Sides:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self._stack = ExitStack()
+        self._daemon: RunningDaemon | None = None
         self._openers: dict[str, Callable[[str], Side]] = {
             DIRECT: self._open_direct,
             ZMQ_PROXY: self._open_zmq_proxy,
             KMUX: self._open_kmux,
+            DAEMON: self._open_in_daemon,
             UNRECORDED: partial(self._open_kmux, name=UNRECORDED, options=["--no-record"]),
         }
 
@@ -87,6 +92,22 @@ class Sides:
         session = file.stem
         command = [sys.executable, "-m", "proxy", "run", "--kernel", kernel, "-f", str(file)]
         return self._open_proxy(name, [*command, "--name", session, *options], file, session)
+
+    def _open_in_daemon(self, kernel: str) -> Side:
+        session = self.daemon.new(kernel, self.workspace.new_file("session").stem)
+        file = Path(session.connection_file)
+        return self._side(DAEMON, file, self.daemon.process, session.name)
+
+    def reach(self, name: str, file: Path) -> Side:
+        """Connect to something that runs already."""
+        return self._side(name, file, None)
+
+    @property
+    def daemon(self) -> RunningDaemon:
+        """The daemon, which is started if it does not run yet."""
+        if self._daemon is None:
+            self._daemon = self._stack.enter_context(open_daemon(self.workspace))
+        return self._daemon
 
     def _open_proxy(self, name: str, command: list[str], file: Path, session: str = "") -> Side:
         workspace = self.workspace

@@ -74,6 +74,11 @@ class Subscribers:
                     self._answer(process)
                     waiting.remove(process)
 
+    def is_over(self) -> bool:
+        """Whether all of them have heard the end."""
+        outputs = [_output(process) for process in self._used]
+        return len(select.select(outputs, [], [], 0)[0]) == len(outputs)
+
     def heard(self, count: int) -> Heard:
         """Wait for the end of the burst of ``count`` outputs."""
         answers = [self._answer(process) for process in self._used]

@@ -18,7 +18,7 @@ import msgspec
 import trio
 import zmq
 
-from proxy import memory
+from proxy import memory, open_files
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, KmuxError
 from proxy.kernels.asyncio_thread import AsyncioThread, open_asyncio_thread
@@ -32,6 +32,7 @@ from proxy.logs import log
 from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
 from proxy.record.opening import open_record, restored
+from proxy.record.pace import Pace
 from proxy.record.place import Place, remember, remembered
 from proxy.record.recorder import Recorder
 from proxy.record.sync import SyncServer
@@ -50,6 +51,7 @@ class Host(msgspec.Struct, frozen=True):
     context: zmq.Context[zmq.Socket[bytes]]
     sockets: SocketSet
     asyncio_thread: AsyncioThread
+    pace: Pace
     moving: trio.CancelScope
     """Around the task that moves messages: when it is cancelled, none is handled any more."""
 
@@ -59,13 +61,14 @@ async def open_host() -> AsyncIterator[Host]:
     """Have what sessions share while the context lasts; then all sockets are closed."""
     gc.freeze()  # what was imported lives as long as the process: collections pass it over
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    context.max_sockets = open_files.limit()  # libzmq's own limit is that of 39 sessions
     sockets = SocketSet()
     try:
         async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
             moving = trio.CancelScope()
             nursery.start_soon(_move, sockets, moving)
             nursery.start_soon(memory.give_back)
-            yield Host(context, sockets, asyncio_thread, moving)
+            yield Host(context, sockets, asyncio_thread, Pace(lambda: sockets.rounds), moving)
             nursery.cancel_scope.cancel()
     finally:
         sockets.close_all()
@@ -216,6 +219,7 @@ class HostedSession:
                 resumes=goes_on,
                 gapless=self._plan.early is not None,
                 policy=self._plan.retention,
+                pace=self._host.pace,
             )
         except KmuxError as error:
             log().warning("record.refused", why=str(error))

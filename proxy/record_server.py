@@ -23,13 +23,14 @@ from proxy.endpoints.web import WebFront
 from proxy.endpoints.websocket import WebSocket
 from proxy.errors import ClientProtocolError, StoreError
 from proxy.logs import log
+from proxy.pulse import beat
 from proxy.record.addresses import DocumentId, url_of
 from proxy.record.sync import MAX_FRAME_BYTES, SyncPeer, SyncServer
 
 JOIN_SECONDS = 10.0
 """automerge-repo's client opens a socket every few seconds until one is open, and leaves the others
 open without a word."""
-EXPIRE_SECONDS = 5.0
+EXPIRE_SECONDS = 6.0
 MAX_BLOBS_READ = 4
 """Read from the disk at a time."""
 
@@ -99,7 +100,7 @@ class RecordServer:
             nursery.start_soon(self.front.serve)
             task_status.started()
             while True:
-                await trio.sleep(EXPIRE_SECONDS)
+                await beat(EXPIRE_SECONDS)
                 self.sync.expire()
 
     # What the front reports

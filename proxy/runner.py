@@ -70,6 +70,8 @@ class Runner:
         self._busy = False
         self._subscribed_endpoint: ZmqEndpoint | None = None
         self._timers: dict[str, trio.CancelScope] = {}
+        self._timers_to_come: dict[str, cmd.StartTimer] = {}
+        """Of a session that goes on, and does not run yet."""
         self._nursery: trio.Nursery | None = None
         self._rejections = Rejections()
         self._log = log()
@@ -121,6 +123,8 @@ class Runner:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                while self._timers_to_come:
+                    self._start_timer(self._timers_to_come.popitem()[1])
                 nursery.start_soon(self._rejections.report)
                 status = await self.kernel.run()
                 nursery.cancel_scope.cancel()
@@ -191,6 +195,10 @@ class Runner:
         self.dispatch(
             ev.ClientSent(at=time.time(), client=client, channel=channel, message=message)
         )
+
+    def connected(self) -> None:
+        if len(self.session.machines.mailbox):
+            self.dispatch(ev.Connected(at=time.time()))
 
     def client_returned(self, client: ClientId, owner: bool) -> None:
         if client not in self.clients:
@@ -285,10 +293,11 @@ class Runner:
         self._parted(command.client, command.restart)
 
     def _start_timer(self, command: cmd.StartTimer) -> None:
-        if self._nursery is None:
-            return
         if command.key in self._timers:
             self._timers[command.key].cancel()
+        if self._nursery is None:
+            self._timers_to_come[command.key] = command
+            return
         scope = self._timers[command.key] = trio.CancelScope()
         self._nursery.start_soon(self._run_timer, command.key, command.seconds, scope)
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 MESSAGES_PER_TURN = 64
 """Messages that one socket may deliver before the next one has its turn (about 1 ms)."""
+MESSAGES_AT_LEAST = 8
+"""After so many it looks whether others have got something meanwhile, and ends its turn for them:
+a session that floods is not to cost its neighbours a millisecond each way."""
 MAX_SETTLING_ROUNDS = 1000
 """A flood does not end for our sake."""
 COPY_LIMIT_BYTES = 64 * 1024
@@ -147,6 +150,8 @@ class ZmqSocket:
             # Asking is cheaper than a receive that fails; where one will succeed, neither is.
             if not self._alive:
                 return False
+            if turn and not turn % MESSAGES_AT_LEAST and self._set.is_wanted_elsewhere(self):
+                return True
             if asks < turn < 2 and not _get(raw, _EVENTS) & _POLLIN:
                 return False
             try:
@@ -178,7 +183,9 @@ class SocketSet:
         self.in_turn = False
         """Whether messages are being delivered, and what is posted goes out at the turn's end."""
         self._at_turn_end: list[Callable[[], None]] = []
-        self.wakeups = 0
+        self._newcomers: set[ZmqSocket] = set()
+        """Sockets that have got something and had no turn since."""
+        self.wakeups = self.rounds = 0
 
     def add(
         self, raw: zmq.Socket[bytes], on_message: OnMessage, *, first: bool = False
@@ -222,6 +229,7 @@ class SocketSet:
         self._epoll.unregister(descriptor)
         del self._by_descriptor[descriptor]
         self.ready.pop(socket, None)
+        self._newcomers.discard(socket)
         socket.raw.close(linger=linger_ms)
 
     async def run(self) -> None:
@@ -229,6 +237,7 @@ class SocketSet:
         epoll, ready = self._epoll, self.ready
         while True:
             while ready:
+                self.rounds += 1
                 # Sockets that become ready meanwhile (by a send) join the next round.
                 for socket in sorted(ready, key=_place):
                     self.turn(socket, ready.pop(socket, False))
@@ -255,12 +264,19 @@ class SocketSet:
             socket = self._by_descriptor.get(descriptor)
             if socket is not None:
                 self.ready[socket] = True
+                self._newcomers.add(socket)
             else:
                 os.eventfd_read(self._alarm)
+
+    def is_wanted_elsewhere(self, socket: ZmqSocket) -> bool:
+        """Whether another socket has got something, and waits for its turn."""
+        self._see_edges()
+        return len(self._newcomers) > (socket in self._newcomers)
 
     def turn(self, socket: ZmqSocket, edge: bool = False) -> bool:
         """Give one socket its turn and send what was posted in it. Returns whether it has more."""
         outer, self.in_turn = self.in_turn, True
+        self._newcomers.discard(socket)
         more = socket.drain(edge)
         if more:
             self.ready[socket] = True

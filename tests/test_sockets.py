@@ -18,6 +18,7 @@ from proxy.errors import ConfigError, InternalError
 from proxy.message import Part
 from proxy.sockets import (
     COPY_LIMIT_BYTES,
+    MESSAGES_AT_LEAST,
     MESSAGES_PER_TURN,
     SocketSet,
     Unreachable,
@@ -128,6 +129,35 @@ async def test_a_flood_on_one_socket_does_not_starve_another(context: Context) -
     for turn in range(1, 4):
         nth = [at for at, name in enumerate(order) if name == "calm"][turn * MESSAGES_PER_TURN - 1]
         assert order[:nth].count("flood") <= turn * MESSAGES_PER_TURN
+    flood.close()
+    calm.close()
+
+
+async def test_a_turn_ends_early_for_who_gets_something_meanwhile(context: Context) -> None:
+    flooded, flood = make(context, zmq.DEALER), make(context, zmq.DEALER)
+    quiet, calm = make(context, zmq.DEALER), make(context, zmq.DEALER)
+    for name, (near, far) in {"flood": (flooded, flood), "calm": (quiet, calm)}.items():
+        near.bind(f"inproc://{name}")
+        far.connect(f"inproc://{name}")
+    order: list[str] = []
+
+    def deliver(frames: list[Part], origin: zmq.Frame) -> None:
+        order.append("flood")
+        if order.count("flood") == 2 * MESSAGES_PER_TURN:
+            calm.send(b"")
+            assert select.select([quiet.FD], [], [], 5)[0], "it is there"
+
+    async with run_sockets() as sockets:
+        sockets.add(flooded, deliver)
+        sockets.add(quiet, lambda *_: order.append("calm"))
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(10 * MESSAGES_PER_TURN):
+            flood.send(b"")
+        with trio.fail_after(10):
+            while order.count("flood") < 10 * MESSAGES_PER_TURN:
+                await trio.lowlevel.checkpoint()
+    waited = order.index("calm") - 2 * MESSAGES_PER_TURN
+    assert 0 <= waited <= MESSAGES_AT_LEAST
     flood.close()
     calm.close()
 

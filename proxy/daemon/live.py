@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ import trio
 import zmq
 from jupyter_core.paths import jupyter_runtime_dir
 
+from proxy import open_files
 from proxy.daemon import external
 from proxy.daemon.carrier import Carrier
 from proxy.daemon.control import visible
@@ -188,6 +189,11 @@ class LiveSession:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""
         self.hosted.runner.end()
 
+    @property
+    def endpoints(self) -> Collection[ZmqEndpoint]:
+        """Its sets of ports."""
+        return self._endpoints.values()
+
     def leave(self) -> None:
         """Write down what is on its way, at once. It is to be cancelled then, before anything else
         happens; the next daemon goes on."""
@@ -239,6 +245,7 @@ class LiveSession:
         same = [each for each in self.state.endpoints if each.kind == kind]
         if same and kind != "exclusive":
             return same[0]
+        open_files.check_room()
         what = {"shared": "", "exclusive": f"-{len(same) + 1}"}.get(kind, f"-{kind}")
         file = _free_file(f"kernel-kmux-{self.name}{what.replace('_', '-')}")
         tag = SHARED_TAG if kind == "shared" else secrets.token_hex(4).encode()
@@ -260,6 +267,7 @@ class LiveSession:
         Where it is served there already nobody notices anything. Raises :class:`Conflict` where
         one of them is taken.
         """
+        open_files.check_room()
         tag = b"shim-" + hashlib.sha256(file.encode()).hexdigest()[:12].encode()
         wanted = EndpointState(
             tag=tag.decode(), kind="shim", file=file, info=info, owner_pid=owner_pid

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from proxy import __version__
+from proxy import __version__, open_files
 from proxy.daemon.daemon_api import DaemonApi
 from proxy.daemon.place import has_sessions, lock_file, socket_path
 from proxy.daemon.vocabulary import DaemonStatus, timestamp
@@ -59,6 +59,7 @@ async def serve(settings: Settings, *, takes_over: bool = False) -> None:
 
     With ``takes_over`` that one is asked to end, and nothing of what its kernels say is missed.
     """
+    open_files.raise_limit()
     async with AsyncExitStack() as stack:
         taken: tuple[Host, Early] | None = None
         if takes_over:
@@ -121,7 +122,7 @@ class _Server:
             with trio.move_on_after(TELL_SECONDS):
                 await self._shims.end()
             if not with_them:
-                sessions.leave()
+                await sessions.leave()
             nursery.cancel_scope.cancel()
 
     # What the API asks

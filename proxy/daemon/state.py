@@ -23,6 +23,7 @@ import msgspec
 
 from proxy.errors import StoreError
 from proxy.kernels.keeping import KernelDirectory
+from proxy.open_files import FOR_KERNELS
 from proxy.session import carrying
 from proxy.session.carrying import Carried
 from proxy.settings import data_dir
@@ -91,7 +92,7 @@ class SessionDirectory:
     @property
     def kernel(self) -> KernelDirectory:
         """Where its kernel's traces are."""
-        return KernelDirectory(self.path)
+        return KernelDirectory(self.path, open_files=FOR_KERNELS)
 
     def write(self, state: SessionState) -> None:
         """Keep the state, whole or not at all. Raises :class:`StoreError`."""

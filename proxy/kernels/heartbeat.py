@@ -6,9 +6,8 @@ import contextlib
 import time
 from collections.abc import Callable
 
-import trio
-
 from proxy.kernels.channels import KernelChannels
+from proxy.pulse import beat
 from proxy.sockets import Unreachable
 
 INTERVAL_SECONDS = 3.0
@@ -25,7 +24,7 @@ async def watch(channels: KernelChannels, changed: Callable[[bool], None]) -> No
     while True:
         with contextlib.suppress(Unreachable):
             channels.ping()
-        await trio.sleep(INTERVAL_SECONDS)
+        await beat(INTERVAL_SECONDS)
         heard = channels.heartbeat_heard
         if heard is None:
             continue

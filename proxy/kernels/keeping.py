@@ -48,7 +48,8 @@ KEPT_OUTPUT_BYTES = 4 * 1024 * 1024
 
 # A shell's handlers, unlike what it ignores, are not inherited by what it runs.
 _KEEPER = """
-d=$1; shift
+d=$1; n=$2; shift 2
+[ -z "$n" ] || ulimit -Sn "$n"
 read -r line < /proc/$$/stat && echo "$line" > "$d/keeper"
 trap : INT TERM HUP QUIT USR1 USR2
 /bin/sh -c 'echo $$ > "$1/pid"; shift; exec "$@"' kmux-keeper "$d" "$@"
@@ -74,8 +75,10 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 class KernelDirectory:
     """Where one session's kernel leaves its traces. Files are for this user alone."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, open_files: int | None = None) -> None:
+        """``open_files`` is how many a kernel may have, where that is fewer than we may."""
         self.path = path
+        self._open_files = open_files
 
     @property
     def connection_file(self) -> Path:
@@ -87,7 +90,8 @@ class KernelDirectory:
 
     def command(self) -> list[str]:
         """Return what goes ahead of a kernel's command line."""
-        return ["/bin/sh", "-c", _KEEPER, "kmux-keeper", str(self.path)]
+        limit = "" if self._open_files is None else str(self._open_files)
+        return ["/bin/sh", "-c", _KEEPER, "kmux-keeper", str(self.path), limit]
 
     def begin(self, launch: Launch) -> int:
         """Clear the last kernel's traces away. Returns a descriptor for what the next one writes.

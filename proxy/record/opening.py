@@ -19,6 +19,7 @@ from proxy.record.addresses import DocumentId, document_id_in
 from proxy.record.archive import RetentionPolicy
 from proxy.record.document import Document
 from proxy.record.files import RecordFiles
+from proxy.record.pace import Pace
 from proxy.record.reading import read_record
 from proxy.record.recorder import Recorder
 from proxy.record.state import Comm, SessionRecord
@@ -43,6 +44,7 @@ def open_record(
     resumes: bool,
     gapless: bool = False,
     policy: RetentionPolicy | None = None,
+    pace: Pace | None = None,
 ) -> Recorder:
     """Open the record of a session that begins. ``resumes`` is whether it may go on, ``gapless``
     whether the kernel was listened to all the time.
@@ -58,11 +60,11 @@ def open_record(
             _keep_aside(directory, directory.with_name(f"{name}{BEFORE}"))
             files = RecordFiles(directory)
         files.load()
-        return _new(name, kernel_name, files, policy)
+        return _new(name, kernel_name, files, policy, pace)
     logs = [path.stat().st_mtime for path in directory.glob("*.log")]
     loaded = files.load()
     if loaded.document is None:
-        return _new(name, kernel_name, files, policy)
+        return _new(name, kernel_name, files, policy, pace)
     try:
         record, pages = read_record(loaded.document.read(), files.blobs.get)
     except StoreError as error:
@@ -72,16 +74,20 @@ def open_record(
         log().warning("record.not_resumed", why=str(error), kept=str(kept))
         files = RecordFiles(directory)
         files.load()
-        return _new(name, kernel_name, files, policy)
+        return _new(name, kernel_name, files, policy, pace)
     record.left = None if gapless else max(logs, default=None)
-    return Recorder(record, files, root=_root(loaded.root), pages=pages, policy=policy)
+    return Recorder(record, files, root=_root(loaded.root), pages=pages, policy=policy, pace=pace)
 
 
 def _new(
-    name: str, kernel_name: str, files: RecordFiles, policy: RetentionPolicy | None
+    name: str,
+    kernel_name: str,
+    files: RecordFiles,
+    policy: RetentionPolicy | None,
+    pace: Pace | None,
 ) -> Recorder:
     record = SessionRecord(name, kernel_name, started=time.time())
-    return Recorder(record, files, policy=policy)
+    return Recorder(record, files, policy=policy, pace=pace)
 
 
 async def rename(recorder: Recorder, name: str) -> None:

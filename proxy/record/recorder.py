@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -31,10 +32,11 @@ from proxy.errors import StoreError
 from proxy.logs import log
 from proxy.record import outputs as shown
 from proxy.record.addresses import DocumentId, new_document_id, url_of
-from proxy.record.archive import Archive, Page, RetentionPolicy, draft
+from proxy.record.archive import Archive, Draft, Page, RetentionPolicy, draft
 from proxy.record.document import ROOT, Document, DocumentBroken
 from proxy.record.files import RecordFiles
 from proxy.record.folding import Folding
+from proxy.record.pace import Pace
 from proxy.record.projection import Projection, forget
 from proxy.record.state import Comm, SessionRecord, Stream
 from proxy.record.storing import Storing
@@ -46,7 +48,7 @@ INTERVAL_SECONDS = 0.05
 MAX_INTERVAL_SECONDS = 1.0
 SHARE = 0.1
 """How much of the time the record may take, before its interval becomes longer."""
-FOLDING_SECONDS = 0.002
+FOLDING_SECONDS = 0.001
 """Facts that are folded at once: a few, or as many lines as are printed in that time."""
 SLICES_AT_ONCE = 80
 """Of a flood, before they go to the disk: some 0.1 s. To put so many together takes 3 ms."""
@@ -87,7 +89,11 @@ class Recorder:
         root: tuple[DocumentId, Document] | None = None,
         pages: Sequence[Page] = (),
         policy: RetentionPolicy | None = None,
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = pace or Pace()
+        self._worked = 0.0
+        """Seconds that the present flush has taken from others."""
         self.record = record
         self.root_id, self._root = root or (new_document_id(), Document())
         """Its history goes on as long as its id: who has the old one would mix them up."""
@@ -141,6 +147,14 @@ class Recorder:
             self._must_begin = True  # the root has the name as well
         self.wake()
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until some of the work may be done: in the block, without a checkpoint."""
+        async with self._pace.turn():
+            begun = time.perf_counter()
+            yield
+            self._worked += time.perf_counter() - begun
+
     # What comes in
 
     def take(self, facts: list[Fact]) -> None:
@@ -161,11 +175,11 @@ class Recorder:
             while True:
                 await self._awake.wait()
                 self._awake = trio.Event()
-                begun = trio.current_time()
+                begun, self._worked = trio.current_time(), 0.0
                 await self.flush()
-                took = trio.current_time() - begun
-                pause = min(max(INTERVAL_SECONDS, took / SHARE), MAX_INTERVAL_SECONDS)
-                await trio.sleep(pause)
+                rested = trio.current_time() - begun - self._worked
+                pause = max(INTERVAL_SECONDS, self._worked / SHARE - rested)
+                await trio.sleep(min(pause, MAX_INTERVAL_SECONDS))
                 if self._is_unsynced or self._broken_at is not None or self._failed_at is not None:
                     self.wake()
         finally:
@@ -210,7 +224,13 @@ class Recorder:
         self._is_not_durable()
 
     async def _fold(self) -> None:
-        begun = time.perf_counter()
+        while self._facts:
+            async with self._turn():
+                self._fold_some(time.perf_counter() + FOLDING_SECONDS)
+        if self.present is not None:
+            self._folding.be(self.present())
+
+    def _fold_some(self, until: float) -> None:
         while self._facts:
             fact = self._facts.popleft()
             try:
@@ -219,11 +239,8 @@ class Recorder:
                 log().exception("internal.error", what="record", fact=type(fact).__name__)
             self._forget_state_of_closed(fact)
             self._must_begin |= isinstance(fact, KernelBegan)
-            if time.perf_counter() - begun > FOLDING_SECONDS:
-                await trio.lowlevel.checkpoint()
-                begun = time.perf_counter()
-        if self.present is not None:
-            self._folding.be(self.present())
+            if time.perf_counter() > until:
+                return
 
     def _forget_state_of_closed(self, fact: Fact) -> None:
         if isinstance(fact, CommClosed):
@@ -237,8 +254,7 @@ class Recorder:
     async def _write(self, projection: Projection) -> bool:
         """Write what changed. Returns False where the document is full before all is in it."""
         slices = 0
-        while projection.write(self._folding):
-            await trio.lowlevel.checkpoint()
+        while await self._write_some(projection):
             if self._is_full(projection):
                 return False
             slices += 1
@@ -246,6 +262,10 @@ class Recorder:
                 await self._publish(projection.document)
         await self._publish(projection.document)
         return True
+
+    async def _write_some(self, projection: Projection) -> bool:
+        async with self._turn():
+            return projection.write(self._folding)
 
     async def _publish(self, document: Document) -> None:
         """Append what was written, and then tell who follows: they keep it."""
@@ -277,8 +297,8 @@ class Recorder:
         forget(record)
         await self._store(self._folding.settle())
         projection = Projection(record, self._archive.pages)
-        while projection.write(self._folding):
-            await trio.lowlevel.checkpoint()
+        while await self._write_some(projection):
+            pass
         projection.is_made()
         self._projection = projection
         self._must_begin = True  # what ends kmux here leaves it to the last flush
@@ -321,8 +341,8 @@ class Recorder:
         now = time.time()
         over = draft(self.record) if self._broken_at is None else None
         if over is not None:
-            while over.add_some():
-                await trio.lowlevel.checkpoint()
+            while await self._add_some(over):
+                pass
             page = over.page(now)
             await self._store([page.large])
             if page.large.part is None:  # else the disk did not take it
@@ -332,6 +352,10 @@ class Recorder:
         let_go.executions += gone.executions
         let_go.outputs += gone.outputs
         let_go.bytes += gone.bytes
+
+    async def _add_some(self, over: Draft) -> bool:
+        async with self._turn():
+            return over.add_some()
 
     def _bound_outputs(self) -> None:
         for number, execution in self.record.executions.items():
@@ -371,7 +395,8 @@ class Recorder:
             return
         heads = document.heads
         if heads != self._saved:
-            chunk = document.changes_since(self._saved)
+            async with self._turn():
+                chunk = document.changes_since(self._saved)
             if await self._on_disk(self._files.append, chunk):
                 self._saved = heads
                 self._is_unsynced = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -55,6 +56,15 @@ def test_a_keeper_that_nobody_waited_for_is_over(directory: KernelDirectory) -> 
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # a zombie
     assert directory.keeper_pid() is None
     child.wait()
+
+
+def test_a_kernel_may_have_as_many_files_open_as_is_said(tmp_path: Path) -> None:
+    soft = 500
+    directory = KernelDirectory(tmp_path, open_files=soft)
+    command = [*directory.command(), "/bin/sh", "-c", "ulimit -Sn; ulimit -Hn"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert said.stdout.split() == [str(soft), str(hard)]
 
 
 @pytest.mark.parametrize("junk", ["", "12", "12 (sh", "12 (sh) S 1 2", "x (y) " + "z " * 30])
