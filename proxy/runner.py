@@ -196,10 +196,6 @@ class Runner:
             ev.ClientSent(at=time.time(), client=client, channel=channel, message=message)
         )
 
-    def connected(self) -> None:
-        if len(self.session.machines.mailbox):
-            self.dispatch(ev.Connected(at=time.time()))
-
     def client_returned(self, client: ClientId, owner: bool) -> None:
         if client not in self.clients:
             self.clients[client] = ClientInfo(client_name(client), time.time())

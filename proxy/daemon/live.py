@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -188,11 +188,6 @@ class LiveSession:
     def stop(self) -> None:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""
         self.hosted.runner.end()
-
-    @property
-    def endpoints(self) -> Collection[ZmqEndpoint]:
-        """Its sets of ports."""
-        return self._endpoints.values()
 
     def leave(self) -> None:
         """Write down what is on its way, at once. It is to be cancelled then, before anything else

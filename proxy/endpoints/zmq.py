@@ -16,7 +16,7 @@ from functools import partial
 import zmq
 
 from proxy.endpoints.connections import Connections
-from proxy.endpoints.peers import belongs_to, end_sending
+from proxy.endpoints.peers import belongs_to
 from proxy.endpoints.sink import EndpointSink
 from proxy.endpoints.subscribers import Subscribers
 from proxy.errors import ClientProtocolError, ConfigError, Conflict
@@ -37,7 +37,7 @@ MAX_MISSED_BYTES = 64 * 1024 * 1024
 would be cut off (``subscribers.py``)."""
 
 _MONITOR_EVENT = struct.Struct("=HI")
-_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 
 
 class ZmqEndpoint:
@@ -139,23 +139,6 @@ class ZmqEndpoint:
         """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""
         self.subscribers.send_to_newest(zmq_frames.encode((b"",), message, self._signer))
 
-    def hang_up(self) -> None:
-        """Say goodbye to all frontends, but on iopub: nothing can be sent to them any more.
-
-        What they have sent until they notice still comes in, and what they send then waits with
-        them for who listens here next. When they have noticed, :attr:`is_connected` is False.
-        """
-        for channel, descriptor in self._open:
-            if channel in ROUTED:
-                end_sending(descriptor)
-
-    @property
-    def is_connected(self) -> bool:
-        """Whether a frontend is, on another channel than iopub."""
-        for channel in ROUTED:
-            self._read_monitor(channel)
-        return any(channel in ROUTED for channel, _ in self._open)
-
     def close(self, linger_ms: int = 0) -> None:
         """Close all sockets; what was sent goes out for up to ``linger_ms``."""
         for channel in self._monitors:
@@ -225,10 +208,6 @@ class ZmqEndpoint:
                 self.subscribers.disconnected(descriptor)
             else:
                 self._closed(channel, descriptor)
-            return
-        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            if channel is not Channel.IOPUB:
-                self._sink.connected()
             return
         self._open.add((channel, descriptor))
         if channel is not Channel.IOPUB and self._owner_pid is not None:

@@ -54,9 +54,6 @@ class Recorder:
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         self.reports.put(Report("sent", client, channel, message))
 
-    def connected(self) -> None:
-        self.reports.put(Report("connected"))
-
     def client_returned(self, client: ClientId, owner: bool) -> None:
         self.reports.put(Report("returned", client, owner=owner))
 
