@@ -25,6 +25,7 @@ def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
         except OSError as error:
             raise ConfigError(f"cannot read {file}: {error.strerror or error}") from None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key, password=no_password)
     except ssl.SSLError as error:

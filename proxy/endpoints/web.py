@@ -98,8 +98,9 @@ async def _secured(
     except trio.TooSlowError:
         raise ClientProtocolError("a TLS handshake took too long") from None
     except trio.BrokenResourceError as error:
-        if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason:
-            why = error.__cause__.reason.lower().replace("_", " ")
+        if isinstance(error.__cause__, ssl.SSLError):
+            # Python 3.11.2 loses a client's alert; then there is no reason but the end.
+            why = (error.__cause__.reason or "the client hung up").lower().replace("_", " ")
             raise ClientProtocolError(f"a TLS handshake failed: {why}") from None
         raise
     return secured
