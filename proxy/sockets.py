@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -65,9 +64,6 @@ def _send_view(raw: zmq.Socket[bytes], view: memoryview, flags: int) -> None:
         _send(raw, view, flags)
 
 
-_place = attrgetter("place")
-
-
 class Unreachable(Exception):
     """The peer that the first frame names is not connected, or its queue is full."""
 
@@ -78,11 +74,11 @@ class ZmqSocket:
     __slots__ = ("_alive", "_on_message", "_posted", "_set", "place", "raw")
 
     def __init__(
-        self, raw: zmq.Socket[bytes], on_message: OnMessage, owner: SocketSet, place: int = 1
+        self, raw: zmq.Socket[bytes], on_message: OnMessage, owner: SocketSet, place: int = 2
     ) -> None:
         self.raw = raw
         self.place = place
-        """Whose turn comes first of those that have something: 0 before 1."""
+        """Whose turn comes first of those that have something: 0 before 2."""
         self._on_message = on_message
         self._set = owner
         self._posted: list[Sequence[Part]] = []
@@ -197,7 +193,7 @@ class SocketSet:
         descriptor = raw.FD
         if descriptor in self._by_descriptor:
             raise InternalError(f"descriptor {descriptor} is in the set already")
-        socket = ZmqSocket(raw, on_message, self, place=0 if first else 1)
+        socket = ZmqSocket(raw, on_message, self, place=0 if first else 2)
         self._by_descriptor[descriptor] = socket
         self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self.check(socket)
@@ -238,8 +234,9 @@ class SocketSet:
         while True:
             while ready:
                 self.rounds += 1
-                # Sockets that become ready meanwhile (by a send) join the next round.
-                for socket in sorted(ready, key=_place):
+                # Sockets that become ready meanwhile (by a send) join the next round. Who has got
+                # something goes ahead of those that had a turn and have more.
+                for socket in sorted(ready, key=self._place):
                     self.turn(socket, ready.pop(socket, False))
                 self._settle()
                 if ready:
@@ -252,6 +249,9 @@ class SocketSet:
                 self._asleep = False
             self.wakeups += 1
             self._see_edges()
+
+    def _place(self, socket: ZmqSocket) -> int:
+        return socket.place if socket in self._newcomers else socket.place + 1
 
     def _settle(self) -> None:
         """Forget the sockets that were only sent on and have nothing, which are most."""

@@ -30,11 +30,14 @@ class Pace:
         self._one_at_a_time = trio.Lock()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until some of the work may be done, and do it in the block, without a checkpoint."""
+    async def turn(self, *, hurries: bool = False) -> AsyncIterator[None]:
+        """Wait until some of the work may be done, and do it in the block, without a checkpoint.
+
+        Who ``hurries`` does not rest before.
+        """
         async with self._one_at_a_time:
             left = self._rested_at - time.perf_counter()
-            if left > 0 and self._moved() != self._seen:
+            if left > 0 and not hurries and self._moved() != self._seen:
                 await trio.sleep(left)
             self._seen = self._moved()
             begun = time.perf_counter()

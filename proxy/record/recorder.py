@@ -50,6 +50,8 @@ SHARE = 0.1
 """How much of the time the record may take, before its interval becomes longer."""
 FOLDING_SECONDS = 0.001
 """Facts that are folded at once: a few, or as many lines as are printed in that time."""
+MAX_FACTS = 20_000
+"""That wait to be folded: past it, the record takes no account of others. They are some 30 MB."""
 SLICES_AT_ONCE = 80
 """Of a flood, before they go to the disk: some 0.1 s. To put so many together takes 3 ms."""
 SYNC_SECONDS = 1.0
@@ -94,6 +96,8 @@ class Recorder:
         self._pace = pace or Pace()
         self._worked = 0.0
         """Seconds that the present flush has taken from others."""
+        self._waited_for = 0
+        """How many wait for all to be written down."""
         self.record = record
         self.root_id, self._root = root or (new_document_id(), Document())
         """Its history goes on as long as its id: who has the old one would mix them up."""
@@ -150,7 +154,8 @@ class Recorder:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """Wait until some of the work may be done: in the block, without a checkpoint."""
-        async with self._pace.turn():
+        hurries = self._waited_for > 0 or len(self._facts) > MAX_FACTS
+        async with self._pace.turn(hurries=hurries):
             begun = time.perf_counter()
             yield
             self._worked += time.perf_counter() - begun
@@ -176,7 +181,7 @@ class Recorder:
                 await self._awake.wait()
                 self._awake = trio.Event()
                 begun, self._worked = trio.current_time(), 0.0
-                await self.flush()
+                await self._flush()
                 rested = trio.current_time() - begun - self._worked
                 pause = max(INTERVAL_SECONDS, self._worked / SHARE - rested)
                 await trio.sleep(min(pause, MAX_INTERVAL_SECONDS))
@@ -189,7 +194,14 @@ class Recorder:
             self._files.close()
 
     async def flush(self) -> None:
-        """Write down all that is known by now."""
+        """Write down all that is known by now; whoever calls this waits for it."""
+        self._waited_for += 1
+        try:
+            await self._flush()
+        finally:
+            self._waited_for -= 1
+
+    async def _flush(self) -> None:
         async with self._one_at_a_time:
             await self._fold()
             try:

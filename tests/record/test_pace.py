@@ -67,6 +67,15 @@ async def test_nobody_rests_for_what_is_long_over(clock: MockClock) -> None:
     assert trio.current_time() - begun == pytest.approx(SLICE_SECONDS)
 
 
+async def test_who_hurries_does_not_rest(clock: MockClock) -> None:
+    pace = Pace(time.monotonic_ns)
+    await work(pace, clock, 1)
+    begun = trio.current_time()
+    async with pace.turn(hurries=True):
+        pass
+    assert trio.current_time() == begun
+
+
 async def test_they_take_turns(clock: MockClock) -> None:
     pace = Pace()
     order: list[str] = []
