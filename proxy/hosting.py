@@ -52,8 +52,6 @@ class Host(msgspec.Struct, frozen=True):
     sockets: SocketSet
     asyncio_thread: AsyncioThread
     pace: Pace
-    moving: trio.CancelScope
-    """Around the task that moves messages: when it is cancelled, none is handled any more."""
 
 
 @asynccontextmanager
@@ -65,20 +63,14 @@ async def open_host() -> AsyncIterator[Host]:
     sockets = SocketSet()
     try:
         async with open_asyncio_thread() as asyncio_thread, trio.open_nursery() as nursery:
-            moving = trio.CancelScope()
-            nursery.start_soon(_move, sockets, moving)
+            nursery.start_soon(sockets.run)
             nursery.start_soon(memory.give_back)
-            yield Host(context, sockets, asyncio_thread, Pace(lambda: sockets.rounds), moving)
+            yield Host(context, sockets, asyncio_thread, Pace(lambda: sockets.rounds))
             nursery.cancel_scope.cancel()
     finally:
         sockets.close_all()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(context.term)
-
-
-async def _move(sockets: SocketSet, scope: trio.CancelScope) -> None:
-    with scope:
-        await sockets.run()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -67,7 +67,7 @@ class Runner:
         self._turn_noted = False
         self._endpoints: dict[bytes, ZmqEndpoint] = {}
         self._queue: deque[ev.Event] = deque()
-        self._busy = False
+        self._busy = self._frozen = False
         self._subscribed_endpoint: ZmqEndpoint | None = None
         self._timers: dict[str, trio.CancelScope] = {}
         self._timers_to_come: dict[str, cmd.StartTimer] = {}
@@ -164,6 +164,10 @@ class Runner:
         self.dispatch(ev.ShuttingDown(at=time.time()))
         self.kernel.end()
 
+    def freeze(self) -> None:
+        """Let nothing happen any more: what would is for the next kmux, which has it by now."""
+        self._frozen = True
+
     def dispatch(self, event: ev.Event) -> None:
         """Hand one event to the session and carry out its commands.
 
@@ -171,6 +175,8 @@ class Runner:
         """
         if self._busy:
             self._queue.append(event)
+            return
+        if self._frozen:
             return
         self._busy = True
         self._handle(event)
@@ -195,6 +201,10 @@ class Runner:
         self.dispatch(
             ev.ClientSent(at=time.time(), client=client, channel=channel, message=message)
         )
+
+    def connected(self) -> None:
+        if len(self.session.machines.mailbox):
+            self.dispatch(ev.Connected(at=time.time()))
 
     def client_returned(self, client: ClientId, owner: bool) -> None:
         if client not in self.clients:

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -189,10 +189,15 @@ class LiveSession:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""
         self.hosted.runner.end()
 
+    @property
+    def endpoints(self) -> Collection[ZmqEndpoint]:
+        """Its sets of ports."""
+        return self._endpoints.values()
+
     def leave(self) -> None:
-        """Write down what is on its way, at once. It is to be cancelled then, before anything else
-        happens; the next daemon goes on."""
+        """Write down what is on its way, and let nothing happen any more; the next daemon goes on."""
         self._carrier.write_now()
+        self.hosted.runner.freeze()
 
     def forget(self) -> None:
         """It is over: nothing is left of it but its record."""

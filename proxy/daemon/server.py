@@ -122,7 +122,7 @@ class _Server:
             with trio.move_on_after(TELL_SECONDS):
                 await self._shims.end()
             if not with_them:
-                sessions.leave()
+                await sessions.leave()
             nursery.cancel_scope.cancel()
 
     # What the API asks

@@ -28,6 +28,11 @@ from proxy.wire import connection
 START_SECONDS = 30.0
 """How long somebody who asked for a session waits for its kernel; it goes on coming up."""
 WATCH_SECONDS = 30.0
+SENT_SECONDS = 0.01
+"""How long libzmq may take to hand what was sent to the system."""
+HANG_UP_SECONDS = 0.08
+"""How long frontends may take to notice. Who has connects again after a tenth of a second."""
+LOOK_SECONDS = 0.002
 
 T = TypeVar("T")
 Early = dict[str, zmq.Socket[bytes]]
@@ -172,9 +177,22 @@ class Sessions:
             for name in tuple(self._by_name):
                 nursery.start_soon(self.stop, name)
 
-    def leave(self) -> None:
-        """Write down what is on its way, for the next daemon: this one is to be cancelled now."""
-        self._host.moving.cancel()
+    async def leave(self) -> None:
+        """Write down what is on its way, for the next daemon: this one is to be cancelled now.
+
+        Frontends are told to send nothing more, and what they have sent is taken in: libzmq would
+        drop what it has received and nobody has read.
+        """
+        self._host.sockets.settle()
+        endpoints = [each for live in self._by_name.values() for each in live.endpoints]
+        for endpoint in endpoints:
+            endpoint.hush()
+        await trio.sleep(SENT_SECONDS)
+        for endpoint in endpoints:
+            endpoint.hang_up()
+        with trio.move_on_after(HANG_UP_SECONDS):
+            while any(each.is_connected for each in endpoints):  # noqa: ASYNC110 (no event tells)
+                await trio.sleep(LOOK_SECONDS)
         self._host.sockets.settle()
         for live in self._by_name.values():
             live.leave()

@@ -60,6 +60,19 @@ def belongs_to(descriptor: int, pid: int) -> bool | None:
         connection.detach()  # libzmq's
 
 
+def end_sending(descriptor: int) -> None:
+    """Tell the peer of a connection that nothing more comes, and hear what it sends until then.
+
+    libzmq takes that for the end: it closes the connection, and keeps what is to be sent on it.
+    """
+    with suppress(OSError):  # it closed just now
+        connection = socket.socket(fileno=descriptor)
+        try:
+            connection.shutdown(socket.SHUT_WR)
+        finally:
+            connection.detach()  # libzmq's
+
+
 def _inode_of_peer(connection: socket.socket) -> str | None:
     """Find the peer's side of a loopback connection in the system's table of connections."""
     table = "tcp6" if connection.family == socket.AF_INET6 else "tcp"

@@ -14,6 +14,9 @@ class EndpointSink(Protocol):
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         """A frontend sent a valid message."""
 
+    def connected(self) -> None:
+        """A frontend has connected, on another channel than iopub. It is not known which one."""
+
     def client_returned(self, client: ClientId, owner: bool) -> None:
         """A frontend was heard on a connection that is new for it.
 

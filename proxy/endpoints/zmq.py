@@ -16,7 +16,7 @@ from functools import partial
 import zmq
 
 from proxy.endpoints.connections import Connections
-from proxy.endpoints.peers import belongs_to
+from proxy.endpoints.peers import belongs_to, end_sending
 from proxy.endpoints.sink import EndpointSink
 from proxy.endpoints.subscribers import Subscribers
 from proxy.errors import ClientProtocolError, ConfigError, Conflict
@@ -37,7 +37,7 @@ MAX_MISSED_BYTES = 64 * 1024 * 1024
 would be cut off (``subscribers.py``)."""
 
 _MONITOR_EVENT = struct.Struct("=HI")
-_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
 class ZmqEndpoint:
@@ -76,6 +76,7 @@ class ZmqEndpoint:
         self._awaited = self._missed_bytes = 0
         """Subscribers that may come back, and how much they have missed."""
         self._missed: list[list[Part]] = []
+        self._hushed = self._hung_up = False
         self._owner_pid = owner_pid
         self._owned: dict[tuple[Channel, int], bool | None] = {}
         """By channel and descriptor; asked when it was accepted, since a process may send and
@@ -107,6 +108,8 @@ class ZmqEndpoint:
 
     def send(self, client: ClientId, channel: Channel, message: Message) -> None:
         """Send to one frontend. Raises :class:`Unreachable` where it is not connected."""
+        if self._hushed:
+            raise Unreachable("kmux has hung up")
         self._routers[channel].send(zmq_frames.encode(client[1:], message, self._signer))
 
     def publish(self, message: Message) -> None:
@@ -138,6 +141,31 @@ class ZmqEndpoint:
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""
         self.subscribers.send_to_newest(zmq_frames.encode((b"",), message, self._signer))
+
+    def hush(self) -> None:
+        """Send nothing more, but on iopub. Whoever is connected is taken to stay so."""
+        self._hushed = True
+
+    def hang_up(self) -> None:
+        """Say goodbye to all frontends, but on iopub; :meth:`hush` came before.
+
+        What they have sent until they notice still comes in, and what they send then waits with
+        them for who listens here next. When they have noticed, :attr:`is_connected` is False.
+        The ports stay bound: libzmq would close their connections with them, unread.
+        """
+        for channel in ROUTED:
+            self._read_monitor(channel)
+        self._hung_up = True
+        for channel, descriptor in self._open:
+            if channel in ROUTED:
+                end_sending(descriptor)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a frontend is, on another channel than iopub."""
+        for channel in ROUTED:
+            self._read_monitor(channel)
+        return any(channel in ROUTED for channel, _ in self._open)
 
     def close(self, linger_ms: int = 0) -> None:
         """Close all sockets; what was sent goes out for up to ``linger_ms``."""
@@ -209,13 +237,20 @@ class ZmqEndpoint:
             else:
                 self._closed(channel, descriptor)
             return
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            if channel is not Channel.IOPUB:
+                self._sink.connected()
+            return
         self._open.add((channel, descriptor))
+        if self._hung_up and channel in ROUTED:
+            end_sending(descriptor)
         if channel is not Channel.IOPUB and self._owner_pid is not None:
             self._owned[channel, descriptor] = belongs_to(descriptor, self._owner_pid)
 
     def _closed(self, channel: Channel, descriptor: int) -> None:
         for client in self.connections.closed(channel, descriptor):
-            self._sink.client_left(client)
+            if not self._hushed:
+                self._sink.client_left(client)
 
 
 def _make(context: zmq.Context[zmq.Socket[bytes]], channel: Channel) -> zmq.Socket[bytes]:

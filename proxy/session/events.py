@@ -73,6 +73,10 @@ class EndpointClosed(Event, frozen=True):
     tag: bytes
 
 
+class Connected(Event, frozen=True):
+    """A frontend has connected. It is not known which one until it says something."""
+
+
 class ClientReturned(Event, frozen=True):
     """A frontend was heard on a new connection: it is new, or came back with its identity."""
 

@@ -2,8 +2,8 @@
 
 Theory: a frontend that loses its connection (a laptop that sleeps, a server that restarts) comes
 back with the same routing identity. What could not be handed to it meanwhile (replies, prompts)
-waits here in order. The endpoint says that it is back by the first message that it sends, and a
-timer tries as well, since a console that waits at a prompt says nothing.
+waits here in order. The endpoint says that it is back by the first message that it sends. It may
+say nothing, since it waits for just that: so it is tried when anybody connects, and by a timer.
 
 Everything that changes this state is in this file.
 """

@@ -62,6 +62,7 @@ class Session:
             ev.EndpointBound: self._bound,
             ev.EndpointClosed: self._closed,
             ev.ClientSent: self._client_sent,
+            ev.Connected: lambda event: m.mailbox.retry(),
             ev.ClientReturned: self._presence.returned,
             ev.ClientLeft: self._presence.left,
             ev.CancelRequested: lambda event: m.queue.cancel(event.client, event.msg_id, event.at),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,24 @@ def test_a_daemon_that_takes_anothers_place_misses_nothing(daemon: Daemon) -> No
     record = daemon.workplace.record("work").record
     assert record.missed == []
     assert session["pid"] == daemon.json("ps")[0]["pid"]
+
+
+def test_whoever_asks_while_a_daemon_takes_anothers_place_is_answered_once(daemon: Daemon) -> None:
+    """One asks without a pause, one cell after the other; one sends many at once."""
+    session, alice = begin(daemon)
+    bob = daemon.attach(session["connection_file"])
+    with ThreadPoolExecutor() as threads:
+        for _ in range(5):
+            cells = [alice.execute(f"print({number})") for number in range(20)]
+            restart = threads.submit(daemon.kmux, "daemon", "restart")
+            while not restart.done():
+                bob.reply(bob.complete("pri"))
+            restart.result()
+            for number, cell in enumerate(cells):
+                assert alice.finish(cell)["status"] == "ok"
+                assert alice.text() == f"{number}\n"
+    bob.arrive()
+    assert not bob.shell_channel.msg_ready(), "answered twice"
 
 
 def test_a_prompt_waits_for_its_answer_over_a_crash(daemon: Daemon) -> None:

@@ -50,9 +50,13 @@ class Recorder:
         ]
         self.welcomed = 0
         self.rejected_count = 0
+        self.connections = 0
 
     def client_sent(self, client: ClientId, channel: Channel, message: Message) -> None:
         self.reports.put(Report("sent", client, channel, message))
+
+    def connected(self) -> None:
+        self.connections += 1
 
     def client_returned(self, client: ClientId, owner: bool) -> None:
         self.reports.put(Report("returned", client, owner=owner))

@@ -15,7 +15,7 @@ import trio
 import zmq
 
 from proxy.endpoints.zmq import MAX_HEARTBEAT_BYTES, ZmqEndpoint
-from proxy.errors import ConfigError
+from proxy.errors import ConfigError, Conflict
 from proxy.message import Channel, ClientId, Message
 from proxy.session.commands import ToClient
 from proxy.session.events import ClientReturned, ClientSent
@@ -36,7 +36,7 @@ from tests.endpoints.scene import (
     new_curve_keys,
     open_scene,
 )
-from tests.inbox import Inbox
+from tests.inbox import Inbox, eventually
 from tests.messages import cell, message, published, reply, request
 from tests.running import Context
 from tests.session.playbook import answer_to, prompt_for, with_a_kernel
@@ -284,6 +284,63 @@ async def test_the_first_answer_on_stdin_does_not_bring_the_prompt_again(scene: 
     marker = published("marker")
     scene.endpoint.send(alice.id, STDIN, marker)
     assert (await alice.get(STDIN)).msg_id == marker.msg_id, "prompted twice"
+
+
+async def test_whoever_connects_is_reported_before_it_says_anything(scene: Scene) -> None:
+    alice = scene.frontend(channels=[STDIN])
+    await eventually(lambda: scene.sink.connections == 1)
+    waiting = published("waiting")
+    scene.endpoint.send(alice.id, STDIN, waiting)
+    assert (await alice.get(STDIN)).msg_id == waiting.msg_id
+
+
+async def bind_again(scene: Scene) -> ZmqEndpoint:
+    """Bind the ports of an endpoint that was closed, which libzmq does in a thread of its own."""
+    with trio.fail_after(5):
+        while True:
+            try:
+                return ZmqEndpoint(scene.context, scene.sockets, scene.info, scene.sink, tag=TAG)
+            except Conflict:
+                await trio.sleep(0.002)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+async def test_what_a_frontend_sends_while_kmux_changes_comes_in_once(
+    transport: str, short_dir: Path
+) -> None:
+    """Before it notices that kmux has hung up that is this endpoint, and then the next one.
+
+    It does not send without a pause: libzmq, on its side, drops a message of which it had sent one
+    frame and not the next when its connection ended.
+    """
+    async with (
+        open_scene(ipc=short_dir if transport == "ipc" else None) as scene,
+        trio.open_nursery() as nursery,
+    ):
+        alice = scene.frontend(channels=DEALERS)
+        sent = [cell(str(number)) for number in range(300)]
+
+        async def send_all() -> None:
+            for message in sent:
+                alice.send(message)
+                await trio.sleep(0.001)
+
+        nursery.start_soon(send_all)
+        first = scene.sink
+        await first.until("sent", 50)
+        scene.endpoint.hush()
+        with pytest.raises(Unreachable):
+            scene.endpoint.send(alice.id, SHELL, reply(sent[0]))
+        scene.endpoint.hang_up()
+        await eventually(lambda: not scene.endpoint.is_connected)
+        scene.sockets.settle()
+        scene.endpoint.close()
+        second = scene.sink = Recorder()
+        scene.endpoint = await bind_again(scene)
+        await second.until("sent", len(sent) - len(first.of("sent")))
+        came = [r.message.msg_id for each in (first, second) for r in each.of("sent") if r.message]
+        assert came == [message.msg_id for message in sent]
+        assert not first.of("left")
 
 
 # The heartbeat
