@@ -195,7 +195,7 @@ class LiveSession:
         return self._endpoints.values()
 
     def leave(self) -> None:
-        """Write down what is on its way, and let nothing happen any more; the next daemon goes on."""
+        """Write down what is on its way, for the next daemon, and let nothing happen any more."""
         self._carrier.write_now()
         self.hosted.runner.freeze()
 
