@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -43,6 +44,9 @@ from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
 from proxy.sockets import SocketSet
 from proxy.wire.connection import ConnectionInfo
+
+if TYPE_CHECKING:
+    from proxy.endpoints.web_clients import WebClients
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -151,6 +155,14 @@ class HostedSession:
             replays=replays,
             read_only=read_only,
         )
+        self.runner.attach(endpoint)
+        return endpoint
+
+    def attach_web(self, tag: bytes, *, read_only: bool, away_seconds: float) -> WebClients:
+        """Have frontends come by WebSocket."""
+        from proxy.endpoints.web_clients import WebClients  # slow to import, and seldom needed
+
+        endpoint = WebClients(self.runner, tag, read_only=read_only, away_seconds=away_seconds)
         self.runner.attach(endpoint)
         return endpoint
 

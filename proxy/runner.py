@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import trio
 
-from proxy.endpoints.zmq import ZmqEndpoint
+from proxy.endpoints.endpoint import Endpoint
 from proxy.errors import ClientProtocolError, KernelProtocolError, ProtocolError
 from proxy.kernels.kernel import Kernel
 from proxy.kernels.sink import KernelSink
@@ -65,10 +65,10 @@ class Runner:
         self._moved = moved or (lambda: None)
         self._parted = parted or (lambda client, restart: None)
         self._turn_noted = False
-        self._endpoints: dict[bytes, ZmqEndpoint] = {}
+        self._endpoints: dict[bytes, Endpoint] = {}
         self._queue: deque[ev.Event] = deque()
         self._busy = self._frozen = False
-        self._subscribed_endpoint: ZmqEndpoint | None = None
+        self._subscribed_endpoint: Endpoint | None = None
         self._timers: dict[str, trio.CancelScope] = {}
         self._timers_to_come: dict[str, cmd.StartTimer] = {}
         """Of a session that goes on, and does not run yet."""
@@ -91,13 +91,13 @@ class Runner:
 
     # Life
 
-    def attach(self, endpoint: ZmqEndpoint) -> None:
+    def attach(self, endpoint: Endpoint) -> None:
         """Serve an endpoint that was made with this runner as its sink."""
         self._endpoints[endpoint.tag] = endpoint
         self.dispatch(
             ev.EndpointBound(
                 at=time.time(),
-                ports=endpoint.info.ports,
+                ports=dict(endpoint.ports),
                 tag=endpoint.tag,
                 read_only=endpoint.read_only,
             )
@@ -206,12 +206,16 @@ class Runner:
         if len(self.session.machines.mailbox):
             self.dispatch(ev.Connected(at=time.time()))
 
-    def client_returned(self, client: ClientId, owner: bool) -> None:
+    def client_returned(self, client: ClientId, owner: bool, missed_nothing: bool = False) -> None:
         if client not in self.clients:
             self.clients[client] = ClientInfo(client_name(client), time.time())
             self._log.info("client.attached", client=client)
             self._changed("attached", client, self.clients[client].name)
-        self.dispatch(ev.ClientReturned(at=time.time(), client=client, owner=owner))
+        self.dispatch(
+            ev.ClientReturned(
+                at=time.time(), client=client, owner=owner, missed_nothing=missed_nothing
+            )
+        )
 
     def client_left(self, client: ClientId) -> None:
         self._log.info("client.left", client=client)

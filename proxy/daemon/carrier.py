@@ -16,6 +16,7 @@ from proxy.daemon.state import SessionDirectory
 from proxy.errors import StoreError
 from proxy.logs import log
 from proxy.session import carrying
+from proxy.session.carrying import Row
 from proxy.session.session import Session
 
 INTERVAL_SECONDS = 0.05
@@ -31,11 +32,14 @@ class Carrier:
         session: Session,
         directory: SessionDirectory,
         listeners: Callable[[], dict[str, int]],
+        rows: Callable[[bool], list[Row]],
     ) -> None:
-        """``listeners`` counts the subscribers of each endpoint."""
+        """``listeners`` counts the subscribers of each endpoint; ``rows`` returns what WebSocket
+        clients have missed, or (False) only who they are."""
         self._session = session
         self._directory = directory
         self._listeners = listeners
+        self._rows = rows
         self._written = -1
         self._failed = False
         self._awake = trio.Event()
@@ -64,12 +68,13 @@ class Carrier:
 
     def write_now(self) -> None:
         """Write it down for a daemon that takes over at once, without a checkpoint."""
-        self._keep(self._encoded(last_published=self._session.last_published))
+        self._keep(self._encoded(True, last_published=self._session.last_published))
 
-    def _encoded(self, **more: object) -> bytes:
+    def _encoded(self, leaves: bool = False, **more: object) -> bytes:
         self._written = self._session.changes
         carried = self._session.carried(time.time())
         more["listeners"] = self._listeners()
+        more["rows"] = self._rows(leaves)
         return carrying.encode(msgspec.structs.replace(carried, **more))
 
     def _keep(self, raw: bytes) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import secrets
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,8 @@ from proxy.daemon.carrier import Carrier
 from proxy.daemon.control import visible
 from proxy.daemon.state import EndpointState, Kind, SessionDirectory, SessionState
 from proxy.daemon.vocabulary import SessionInfo, timestamp
+from proxy.daemon.web_doors import KINDS, WebDoors
+from proxy.endpoints.endpoint import Endpoint
 from proxy.endpoints.zmq import ZmqEndpoint
 from proxy.errors import ConfigError, InternalError, KmuxError, StoreError
 from proxy.hosting import Host, HostedSession, Plan
@@ -75,6 +77,7 @@ class LiveSession:
         """Why it could not begin."""
         self.exit_status: int | None = None
         self.hosted: HostedSession
+        self.web: WebDoors
         self._host = host
         self._retention = retention
         self._goes_on = goes_on
@@ -124,9 +127,13 @@ class LiveSession:
         self.hosted = HostedSession(
             self._host, self._plan(carried), moved=self._moved, parted=self._client_parted
         )
-        self._carrier = Carrier(self.hosted.runner.session, self.directory, self._listeners)
+        self.web = WebDoors(self.hosted, self.state.away_hours * 3600)
+        self._carrier = Carrier(
+            self.hosted.runner.session, self.directory, self._listeners, self.web.rows
+        )
         if self._goes_on:
             self.hosted.resume(carried)
+            self.web.resume(carried)
             self._bind_again(carried)
         else:
             self.attach("shared")
@@ -190,9 +197,9 @@ class LiveSession:
         self.hosted.runner.end()
 
     @property
-    def endpoints(self) -> Collection[ZmqEndpoint]:
-        """Its sets of ports."""
-        return self._endpoints.values()
+    def endpoints(self) -> list[Endpoint]:
+        """Where its frontends are."""
+        return [*self._endpoints.values(), *self.web.all()]
 
     def leave(self) -> None:
         """Write down what is on its way, for the next daemon, and let nothing happen any more."""
@@ -385,7 +392,7 @@ class LiveSession:
     def kind_of(self, client: ClientId) -> str:
         """Return the kind of endpoint that a client is at."""
         kinds = {each.tag.encode(): each.kind for each in self.state.endpoints}
-        return kinds.get(client[0], "shim")
+        return kinds.get(client[0]) or KINDS.get(client[0], "shim")
 
     def is_overdue(self, now: float) -> str | None:
         """Say why the session is to end, where its time is over."""

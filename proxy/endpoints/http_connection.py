@@ -94,7 +94,10 @@ class HttpConnection:
 
                 read = _written(asked.head) + self._http.trailing_data[0]
                 talk = partial(asked.route.talk, asked.request)
-                await websocket.serve(self._stream, read, talk, asked.route.max_message_bytes)
+                route = asked.route
+                await websocket.serve(
+                    self._stream, read, talk, route.max_message_bytes, route.subprotocols
+                )
                 return
             try:
                 await self._answer(asked.request, asked.route)

@@ -128,6 +128,8 @@ class WebSocketRoute(msgspec.Struct, frozen=True, kw_only=True):
     talk: WebSocketHandler
     max_message_bytes: int = 1024 * 1024
     """What a client may send at once; past it, the WebSocket is closed."""
+    subprotocols: tuple[str, ...] = ()
+    """What is spoken, best first; where a client offers none of them, none is chosen."""
 
 
 def request_of(head: h11.Request) -> Request:

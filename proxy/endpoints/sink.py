@@ -17,10 +17,11 @@ class EndpointSink(Protocol):
     def connected(self) -> None:
         """A frontend has connected, on another channel than iopub. It is not known which one."""
 
-    def client_returned(self, client: ClientId, owner: bool) -> None:
+    def client_returned(self, client: ClientId, owner: bool, missed_nothing: bool = False) -> None:
         """A frontend was heard on a connection that is new for it.
 
-        ``owner`` is whether that is one of the process that started us as its kernel.
+        ``owner`` is whether that is one of the process that started us as its kernel;
+        ``missed_nothing`` whether it gets all that it was sent while it was away.
         """
 
     def client_left(self, client: ClientId) -> None:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
-from typing import Any
+import struct
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
+from proxy.endpoints.counted_stream import CountedStream
 from proxy.endpoints.routes import Request, Response, refusal
 from proxy.errors import ClientProtocolError
 
@@ -32,6 +35,13 @@ MAX_REASON_BYTES = 100
 """Of a close frame, which has 125."""
 
 
+SMALL_BYTES = 64 * 1024
+"""Frames up to this size are copied together, to be sent in one go."""
+MAX_PIECE_BYTES = 1024 * 1024
+MAX_MARKS = 256
+_BINARY, _TEXT = 0x82, 0x81  # RFC 6455, 5.2: the only fragment of a message
+
+
 class WebSocketGone(Exception):
     """The other side has closed it, or broke off."""
 
@@ -39,21 +49,72 @@ class WebSocketGone(Exception):
 class WebSocket:
     """An open WebSocket. Made by :func:`serve`."""
 
-    def __init__(self, connection: WebSocketConnection) -> None:
+    def __init__(self, connection: WebSocketConnection, stream: CountedStream) -> None:
+        self.reached = 0
+        """The mark of the last frame that has arrived, as far as :meth:`look` has seen."""
         self._connection = connection
+        self._stream = stream
+        self._marks: deque[tuple[int, int]] = deque()
+        """Of frames that may not have arrived: what was sent when each was, and its mark."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What was chosen."""
+        return self._connection.subprotocol
+
+    @property
+    def close_code(self) -> int | None:
+        """What the other side said when it closed; None where it has not."""
+        reason = self._connection.closed
+        return reason.code if reason is not None else None
 
     async def receive(self) -> bytes:
         """Wait for a message. If cancelled, none is lost.
 
         Raises :class:`WebSocketGone`; :class:`ClientProtocolError` where it is a text.
         """
-        try:
-            message = await self._connection.get_message()
-        except ConnectionClosed:
-            raise WebSocketGone from None
+        message = await self.receive_any()
         if isinstance(message, str):
             raise ClientProtocolError("a text, where all messages are binary")
         return message
+
+    async def receive_any(self) -> bytes | str:
+        """Wait for a message of either kind. If cancelled, none is lost.
+
+        Raises :class:`WebSocketGone`.
+        """
+        try:
+            return await self._connection.get_message()
+        except ConnectionClosed:
+            raise WebSocketGone from None
+
+    async def send_frames(self, frames: Sequence[tuple[bytes, int]]) -> None:
+        """Send frames that :func:`frame` has made, in one go as far as they are small.
+
+        Each has a mark, and :meth:`look` tells of the last one that has arrived. Raises
+        :class:`WebSocketGone`.
+        """
+        if self._connection.closed is not None:
+            raise WebSocketGone
+
+        def note(sent: int) -> None:
+            for each, mark in frames:
+                sent += len(each)
+                self._marks.append((sent, mark))
+
+        try:
+            await self._stream.send_in_order(_in_pieces([each for each, _ in frames]), note)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise WebSocketGone from None
+        if len(self._marks) > MAX_MARKS:
+            self.look()
+
+    def look(self) -> int:
+        """Look what has arrived. Returns :attr:`reached`."""
+        arrived = self._stream.sent - self._stream.unacknowledged
+        while self._marks and self._marks[0][0] <= arrived:
+            self.reached = self._marks.popleft()[1]
+        return self.reached
 
     async def send(self, message: bytes) -> None:
         """Send a message, and wait until the system has it. Only one task at a time may send.
@@ -71,6 +132,34 @@ class WebSocket:
         short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
         with trio.move_on_after(CLOSE_SECONDS):
             await self._connection.aclose(code, short or None)
+
+
+def frame(payload: bytes, *, text: bool = False) -> bytes:
+    """Make a frame of a message. It is the same for all clients: a server masks nothing."""
+    kind, length = _TEXT if text else _BINARY, len(payload)
+    if length < 126:
+        return struct.pack("!BB", kind, length) + payload
+    if length < 65536:
+        return struct.pack("!BBH", kind, 126, length) + payload
+    return struct.pack("!BBQ", kind, 127, length) + payload
+
+
+def _in_pieces(frames: list[bytes]) -> list[bytes]:
+    """Put what is small together."""
+    pieces: list[bytes] = []
+    small: list[bytes] = []
+    size = 0
+    for each in frames:
+        if len(each) > SMALL_BYTES or size > MAX_PIECE_BYTES:
+            pieces.append(b"".join(small))
+            small, size = [], 0
+        if len(each) > SMALL_BYTES:
+            pieces.append(each)
+        else:
+            small.append(each)
+            size += len(each)
+    pieces.append(b"".join(small))
+    return [piece for piece in pieces if piece]
 
 
 def why_no_websocket(request: Request) -> Response | None:
@@ -92,26 +181,32 @@ async def serve(
     head: bytes,
     talk: Callable[[WebSocket], Awaitable[None]],
     max_message_bytes: int,
+    subprotocols: Sequence[str] = (),
 ) -> None:
     """Accept a WebSocket whose handshake ``head`` is, and talk on it until that returns.
+
+    Of the subprotocols the first is chosen that the client offers.
 
     The stream is closed in the end, also when cancelled. ``talk`` may have a nursery: the first
     thing that is raised in it counts. Raises it, unless it is :class:`WebSocketGone`; and
     :class:`ClientProtocolError` where the client broke the protocol.
     """
     failure: Exception | None = None
-    given_back: Any = GivenBack(head, stream)
+    counted = CountedStream(head, stream)
     try:
         async with trio.open_nursery() as nursery:
             connection: WebSocketConnection | None = None
             try:
                 with trio.fail_after(HANDSHAKE_SECONDS):
                     request = await wrap_server_stream(
-                        nursery, given_back, max_message_size=max_message_bytes
+                        nursery,
+                        cast("trio.SocketStream", counted),
+                        max_message_size=max_message_bytes,
                     )
-                    connection = await request.accept()
+                    chosen = _choose(subprotocols, request.proposed_subprotocols)
+                    connection = await request.accept(subprotocol=chosen)
                 nursery.start_soon(_keep_alive, connection, nursery.cancel_scope)
-                failure = await _talk(talk, WebSocket(connection))
+                failure = await _talk(talk, WebSocket(connection, counted))
             finally:
                 if connection is not None:
                     with trio.move_on_after(GOODBYE_SECONDS, shield=True):
@@ -125,6 +220,10 @@ async def serve(
             failure = ClientProtocolError(f"a WebSocket broke off: {_first_of(errors)!r}")
     if failure is not None:
         raise failure
+
+
+def _choose(ours: Sequence[str], offered: Sequence[str]) -> str | None:
+    return next((each for each in ours if each in offered), None)
 
 
 async def _talk(
@@ -165,32 +264,3 @@ async def _keep_alive(connection: WebSocketConnection, scope: trio.CancelScope) 
                 return
         if waiting.cancelled_caught:
             scope.cancel()
-
-
-class GivenBack(trio.abc.Stream):
-    """A stream of which something was read that is somebody else's to read."""
-
-    def __init__(self, read: bytes, stream: trio.abc.Stream) -> None:
-        self._read = read
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive what was given back, then what comes."""
-        if self._read:
-            count = len(self._read) if max_bytes is None else max_bytes
-            given, self._read = self._read[:count], self._read[count:]
-            await trio.lowlevel.checkpoint()
-            return given
-        return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send to the stream."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait for the stream."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()

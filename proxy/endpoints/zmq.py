@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -105,6 +106,11 @@ class ZmqEndpoint:
             monitor = raws[channel].get_monitor_socket(_MONITORED)
             self._monitors[channel] = sockets.add(monitor, partial(self._on_monitor, channel))
         self._raws = raws
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Its ports, as its connection file calls them."""
+        return self.info.ports
 
     def send(self, client: ClientId, channel: Channel, message: Message) -> None:
         """Send to one frontend. Raises :class:`Unreachable` where it is not connected."""

@@ -87,6 +87,16 @@ class LentSubshell(msgspec.Struct, frozen=True, array_like=True):
     comms: list[str]
 
 
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """What clients of an endpoint have missed that keeps it for them, by its tag."""
+
+    tag: bytes
+    entries: list[Entry]
+    """Each for one client, or (none) for all of them."""
+    places: list[tuple[tuple[bytes, ...], int]]
+    """Clients, and how many of the entries each has got."""
+
+
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. A file has it as MessagePack."""
 
@@ -107,6 +117,8 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True):
     """The msg_ids of the last messages on iopub that were handled, for who takes over at once."""
     listeners: dict[str, int] = {}
     """How many subscribers each endpoint had, by its tag."""
+    rows: list[Row] = []
+    """After a crash these have clients, and no entries."""
 
 
 class Resumed(Event, frozen=True):

@@ -83,6 +83,8 @@ class ClientReturned(Event, frozen=True):
     client: ClientId
     owner: bool = False
     """Whether it belongs to the process that started kmux as its kernel (a kernelspec's argv)."""
+    missed_nothing: bool = False
+    """Whether its endpoint has kept all that it was sent meanwhile."""
 
 
 class ClientLeft(Event, frozen=True):

@@ -41,6 +41,8 @@ class Presence:
         m.clients.returned(client, event.at)
         if comes_back(client):
             m.comms.holders.attached(client, event.at)
+        if event.missed_nothing:
+            return m.mailbox.deliver(client)
         again = m.prompts.ask_again(client, partial(m.mailbox.holds, client))
         return [*m.mailbox.deliver(client), *again]
 

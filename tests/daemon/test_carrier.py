@@ -24,7 +24,7 @@ class Scene:
         self.playbook: Playbook = with_a_kernel()
         self.session: Session = self.playbook.session
         self.directory = SessionDirectory("abc")
-        self.carrier = Carrier(self.session, self.directory, lambda: {"zmq": 2})
+        self.carrier = Carrier(self.session, self.directory, lambda: {"zmq": 2}, lambda leaves: [])
 
     def waiting(self) -> int:
         carried = self.directory.carried()

@@ -37,6 +37,7 @@ class Report(msgspec.Struct, frozen=True):
     error: ClientProtocolError | None = None
     backlog: int = 0
     owner: bool = False
+    missed_nothing: bool = False
 
 
 class Recorder:
@@ -58,8 +59,8 @@ class Recorder:
     def connected(self) -> None:
         self.connections += 1
 
-    def client_returned(self, client: ClientId, owner: bool) -> None:
-        self.reports.put(Report("returned", client, owner=owner))
+    def client_returned(self, client: ClientId, owner: bool, missed_nothing: bool = False) -> None:
+        self.reports.put(Report("returned", client, owner=owner, missed_nothing=missed_nothing))
 
     def client_left(self, client: ClientId) -> None:
         self.reports.put(Report("left", client))

@@ -1,0 +1,361 @@
+"""Frontends on WebSockets: one connection each, and what each missed while it had none.
+
+Theory. A client says who it is (``session_id``) and may come back, for which everything that it is
+sent is in one row (``backlog.py``) with its place in it: what TCP has brought to it is behind its
+place, what is on its way or was never sent is before it. So whoever connects again goes on from
+there: it gets what it missed, in order, once.
+
+A connection may be dead and not know it, when its client comes on another one: the new one counts,
+and the old one is closed. jupyter_server's gateway client opens two for each attachment, and never
+reads the first; that one is closed neither, or it would be opened again. It is known by having
+said nothing, so what it was sent counts as unread.
+
+Everything that changes this state is in this file.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+import trio
+
+from proxy.endpoints.backlog import Backlog, Encode, Entry
+from proxy.endpoints.sink import EndpointSink
+from proxy.endpoints.websocket import WebSocket, WebSocketGone, frame
+from proxy.errors import ClientProtocolError
+from proxy.message import Channel, ClientId, Message, comes_back
+from proxy.sockets import Unreachable
+from proxy.wire import websocket_frames
+from proxy.wire.websocket_frames import V1
+
+MAX_LAG_BYTES = 32 * 1024 * 1024
+"""Who is further behind is closed, and gets the rest by coming back."""
+MAX_KEPT_BYTES = 64 * 1024 * 1024
+"""Of what clients miss that are away, or were closed; past it, the one that is furthest behind has
+missed it for good."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""What is handed to a connection in one go."""
+MAX_AWAY = 100
+MAX_SESSION_ID = 128
+MUTE_SECONDS = 10.0
+"""How long a connection on which nothing was said may turn out to be one that nobody reads."""
+TRIM_BYTES = 1024 * 1024
+"""After so much it is looked what nobody needs any more."""
+
+WENT_AWAY = 1001
+"""A browser has left the page (RFC 6455, 7.4.1): nobody comes back under this name."""
+GO_ON_ELSEWHERE = (1012, "kmux is being restarted; connect again")
+TOO_SLOW = (1013, "this client lags behind; connect again for the rest")
+REPLACED = (1000, "this session has another connection by now")
+
+
+def _binary(channel: Channel, message: Message) -> bytes:
+    return frame(websocket_frames.encode_v1(channel, message))
+
+
+def _text(channel: Channel, message: Message) -> bytes:
+    return frame(websocket_frames.encode_legacy(channel, message), text=True)
+
+
+class _Connection:
+    """One WebSocket of a client."""
+
+    def __init__(self, socket: WebSocket, place: int, is_young: Callable[[], bool]) -> None:
+        self.socket = socket
+        self._is_young = is_young
+        self.start = self.next = place
+        """Where it began, and what it is sent next."""
+        self.encode: Encode = _binary if socket.subprotocol == V1 else _text
+        self.has_spoken = False
+        self.goodbye: tuple[int, str] | None = None
+        """Why it is to be closed."""
+        self.is_silent = False
+        """Whether nothing more is sent on it, though it stays open."""
+        self._work = trio.Event()
+        socket.reached = place
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._work.set()
+
+    async def wait(self) -> None:
+        """Wait until there is."""
+        await self._work.wait()
+        self._work = trio.Event()
+
+    def place(self) -> int:
+        """Return the place behind what has arrived."""
+        is_read = self.has_spoken or not (self.is_silent or self._is_young())
+        return self.socket.look() if is_read else self.start
+
+
+class _Client:
+    """Who has connected under one name, and its place in the row while it is away."""
+
+    def __init__(self, client_id: ClientId, place: int) -> None:
+        self.id = client_id
+        self.away_since: float | None = None
+        self.connection: _Connection | None = None
+        self._place = place
+
+    @property
+    def place(self) -> int:
+        """Behind what has arrived."""
+        return self._place if self.connection is None else self.connection.place()
+
+    @place.setter
+    def place(self, place: int) -> None:
+        self._place = place
+
+
+class WebClients:
+    """The WebSockets of one session, or those of them that may only look.
+
+    An :class:`Endpoint`. ``tag`` is the first frame of its clients' ids.
+    """
+
+    replays = False
+    ports: Mapping[str, int] = {}
+
+    def __init__(
+        self,
+        sink: EndpointSink,
+        tag: bytes = b"web",
+        *,
+        read_only: bool = False,
+        away_seconds: float = 3600.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``away_seconds`` is how long is kept what a client misses."""
+        self.tag = tag
+        self.read_only = read_only
+        self._sink = sink
+        self._away_seconds = away_seconds
+        self._clock = clock
+        self._backlog = Backlog()
+        self._clients: dict[ClientId, _Client] = {}
+        self._connections: set[_Connection] = set()
+        self._newest: _Client | None = None
+        self._hushed = False
+        self._trim_at = TRIM_BYTES
+
+    # What the session says
+
+    def send(self, client: ClientId, channel: Channel, message: Message) -> None:
+        """Send to one frontend, now or when it is back. Raises :class:`Unreachable`."""
+        known = self._clients.get(client)
+        if known is None:
+            raise Unreachable("nobody is connected under this name")
+        self._append(channel, message, known)
+
+    def publish(self, message: Message) -> None:
+        """Publish on iopub to all frontends."""
+        if self._clients:
+            self._append(Channel.IOPUB, message)
+
+    def send_to_newest(self, message: Message) -> None:
+        """Send on iopub to the one that :meth:`EndpointSink.subscribed` is called for."""
+        if self._newest is not None:
+            self._append(Channel.IOPUB, message, self._newest)
+
+    def _append(self, channel: Channel, message: Message, client: _Client | None = None) -> None:
+        self._backlog.append(channel, message, client.id if client is not None else None)
+        if client is not None:
+            if client.connection is not None:
+                client.connection.wake()
+        else:
+            for each in self._clients.values():
+                if each.connection is not None:
+                    each.connection.wake()
+        if self._backlog.total_bytes > self._trim_at:
+            self._trim_at = self._backlog.total_bytes + TRIM_BYTES
+            self._bound()
+
+    def _bound(self) -> None:
+        """Close whoever is too far behind, and forget what nobody needs."""
+        self.trim()
+        for client in self._clients.values():
+            connection = client.connection
+            if connection is not None and self._backlog.bytes_from(client.place) > MAX_LAG_BYTES:
+                self._say_goodbye(connection, TOO_SLOW)
+        while self._backlog.bytes_from(self._backlog.first) > MAX_KEPT_BYTES:
+            last = min(self._clients.values(), key=lambda client: client.place)
+            del self._clients[last.id]
+            if last.connection is not None:  # it is being closed, and is not yet
+                last.connection.is_silent = True
+                last.connection = None
+                self._sink.client_left(last.id)
+            self.trim()
+
+    def trim(self) -> None:
+        """Forget what no client needs any more, and clients that have been away for too long."""
+        now = self._clock()
+        for client in tuple(self._clients.values()):
+            since = client.away_since
+            if since is not None and now - since > self._away_seconds:
+                del self._clients[client.id]
+        places = (client.place for client in self._clients.values())
+        self._backlog.drop_before(min(places, default=self._backlog.end))
+
+    # What clients say
+
+    async def serve(self, socket: WebSocket, session_id: str | None) -> None:
+        """Have a client talk until it leaves. Without a name it cannot come back.
+
+        Raises :class:`ClientProtocolError` for a name that is none, and what
+        :func:`websocket.serve` expects.
+        """
+        connection, client = self._connected(socket, self._id_of(session_id))
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, client, connection, nursery.cancel_scope)
+                while True:
+                    payload = await socket.receive_any()
+                    connection.has_spoken = True
+                    self._received(client.id, payload)
+        finally:
+            self._connections.discard(connection)
+            self._disconnected(client, connection)
+
+    def _id_of(self, session_id: str | None) -> ClientId:
+        if session_id is None:
+            return ClientId((self.tag, b"\x00" + secrets.token_bytes(8)))
+        name = session_id.encode()
+        if not 0 < len(name) <= MAX_SESSION_ID or not session_id.isprintable():
+            raise ClientProtocolError("session_id is a name of up to 128 characters")
+        return ClientId((self.tag, name))
+
+    def _connected(self, socket: WebSocket, client_id: ClientId) -> tuple[_Connection, _Client]:
+        self.trim()
+        client = self._clients.get(client_id)
+        is_new = client is None
+        if client is None:
+            client = self._clients[client_id] = _Client(client_id, self._backlog.end)
+        old = client.connection
+        if old is not None:
+            old.is_silent = True
+            client.connection, client.place = None, old.place()
+            if old.has_spoken:
+                self._say_goodbye(old, REPLACED)
+        client.away_since = None
+        until = self._clock() + MUTE_SECONDS
+        connection = _Connection(socket, client.place, lambda: self._clock() < until)
+        client.connection = connection
+        self._connections.add(connection)
+        if old is None:
+            self._sink.client_returned(client_id, owner=False, missed_nothing=not is_new)
+        if is_new:
+            self._newest = client
+            self._sink.subscribed(self.tag)
+            self._newest = None
+        return connection, client
+
+    def _received(self, client: ClientId, payload: bytes | str) -> None:
+        try:
+            if isinstance(payload, bytes) and payload[:1] != b"{":
+                channel, message = websocket_frames.decode_v1(payload)
+            else:
+                channel, message = websocket_frames.decode_legacy(payload)
+        except ClientProtocolError as error:
+            self._sink.rejected(Channel.SHELL, error)
+            return
+        self._sink.client_sent(client, channel, message)
+
+    def _disconnected(self, client: _Client, connection: _Connection) -> None:
+        if client.connection is not connection:
+            return
+        client.connection, client.place = None, connection.place()
+        client.away_since = self._clock()
+        if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
+            self._clients.pop(client.id, None)
+        away = [each for each in self._clients.values() if each.connection is None]
+        if len(away) > MAX_AWAY:
+            del self._clients[min(away, key=lambda each: each.away_since or 0.0).id]
+        self.trim()
+        if not self._hushed:
+            self._sink.client_left(client.id)
+
+    async def _write(
+        self, client: _Client, connection: _Connection, scope: trio.CancelScope
+    ) -> None:
+        """Send whatever there is, and close in the end where that is wanted."""
+        try:
+            while connection.goodbye is None:
+                frames = [] if connection.is_silent else self._next(client, connection)
+                if frames:
+                    await connection.socket.send_frames(frames)
+                    connection.next = frames[-1][1]
+                else:
+                    await connection.wait()
+            await connection.socket.close(*connection.goodbye)
+        except WebSocketGone:
+            pass
+        scope.cancel()
+
+    def _next(self, client: _Client, connection: _Connection) -> list[tuple[bytes, int]]:
+        """Make the next frames for a client, each with the place behind it."""
+        frames: list[tuple[bytes, int]] = []
+        size = 0
+        connection.next = max(connection.next, self._backlog.first)
+        for entry, place in self._backlog.entries_for(client.id, connection.next):
+            frames.append((entry.frame(connection.encode), place))
+            size += len(frames[-1][0])
+            if size > MAX_BATCH_BYTES:
+                break
+        return frames
+
+    def _say_goodbye(self, connection: _Connection, why: tuple[int, str]) -> None:
+        connection.goodbye = connection.goodbye or why
+        connection.wake()
+
+    # The end
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a client is that says something."""
+        return any(not connection.is_silent for connection in self._connections)
+
+    def hush(self) -> None:
+        """Say nothing more to single clients; what they lack is what :attr:`missed` has."""
+        self._hushed = True
+
+    def hang_up(self) -> None:
+        """Have all clients connect again, to the next kmux."""
+        for connection in self._connections:
+            self._say_goodbye(connection, GO_ON_ELSEWHERE)
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Say goodbye to all."""
+        self.hang_up()
+
+    def names(self) -> list[ClientId]:
+        """Return who may come back."""
+        return [client for client in self._clients if comes_back(client)]
+
+    def missed(self) -> tuple[list[Entry], dict[ClientId, int]]:
+        """Return what clients have not got yet, and where in that row each one is, for the next
+        kmux."""
+        self.trim()
+        first, end = self._backlog.first, self._backlog.end
+        entries = [self._backlog.at(place) for place in range(first, end)]
+        places = {
+            client.id: client.place - first
+            for client in self._clients.values()
+            if comes_back(client.id)
+        }
+        return entries, places
+
+    def resume(
+        self,
+        entries: Iterable[tuple[Channel, Message, ClientId | None]],
+        places: Mapping[ClientId, int],
+    ) -> None:
+        """Go on where another kmux has ended, before anything is published."""
+        now = self._clock()
+        for client_id, place in places.items():
+            client = self._clients[client_id] = _Client(client_id, place)
+            client.away_since = now
+        for channel, message, for_whom in entries:
+            self._backlog.append(channel, message, for_whom)
