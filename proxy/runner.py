@@ -57,6 +57,8 @@ class Runner:
         called when a turn in which anything happened is over. ``parted`` is told whose kernel has
         ended for it (:class:`commands.Goodbye`), and whether it will want it again."""
         self.session = session
+        self.last_activity = 0.0
+        """When anything happened last, in seconds of the epoch."""
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
         self._sockets = sockets
@@ -188,6 +190,7 @@ class Runner:
             self._sockets.at_turn_end(self._turn_ended)
 
     def _handle(self, event: ev.Event) -> None:
+        self.last_activity = event.at
         try:
             for command in self.session.handle(event):
                 self._carry_out[type(command)](command)

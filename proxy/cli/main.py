@@ -40,6 +40,7 @@ MORE = {
         "config": "Show the settings, and where each comes from.",
         "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
         "doctor": "Look for what goes wrong, and say what to do about it.",
+        "web": "Print the address of the status page and of the HTTP API.",
         "lab": "Open a notebook in JupyterLab on a shared kernel.",
     },
 }

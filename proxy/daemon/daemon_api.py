@@ -43,6 +43,14 @@ class DaemonApi:
 
     def routes(self) -> list[Route]:
         """Return all routes."""
+        return [
+            *self.web_routes(),
+            Route(method="POST", path="/kmux/shims", answer=self._shim),
+            Route(method="POST", path="/kmux/shims/interrupt", answer=self._interrupt_by_shim),
+        ]
+
+    def web_routes(self) -> list[Route]:
+        """Return those that are also for who comes by HTTP."""
         one = f"{PREFIX}/{{name}}"
         return [
             *session_routes(self._sessions),
@@ -50,8 +58,6 @@ class DaemonApi:
             Route(method="DELETE", path="/kmux/daemon", answer=self._stop),
             Route(method="POST", path=PREFIX, answer=self._new),
             Route(method="POST", path="/kmux/adoptions", answer=self._adopt),
-            Route(method="POST", path="/kmux/shims", answer=self._shim),
-            Route(method="POST", path="/kmux/shims/interrupt", answer=self._interrupt_by_shim),
             Route(method="DELETE", path=one, answer=self._stop_session),
             Route(method="PATCH", path=one, answer=self._rename),
             Route(method="POST", path=f"{one}/endpoints", answer=self._attach),

@@ -296,8 +296,11 @@ class LiveSession:
             self._keep(left)
 
     def _keep(self, endpoints: list[EndpointState]) -> None:
-        """Remember the ports of shims, for the next daemon, as far as the disk lets us."""
-        self.state = msgspec.structs.replace(self.state, endpoints=endpoints)
+        self.keep(msgspec.structs.replace(self.state, endpoints=endpoints))
+
+    def keep(self, state: SessionState) -> None:
+        """Remember something of it for the next daemon, as far as the disk lets us."""
+        self.state = state
         try:
             if not self.ended.is_set():
                 self.directory.write(self.state)

@@ -31,6 +31,7 @@ from proxy.settings import Settings, log_file
 if TYPE_CHECKING:
     from proxy.daemon.sessions import Early, Sessions
     from proxy.daemon.shims import Shims
+    from proxy.daemon.web import Web
     from proxy.hosting import Host
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -82,12 +83,15 @@ class _Server:
         self._loaded = trio.Event()
         self._ending = trio.Event()
         self._ends_sessions = False
+        self._web: Web | None = None
+        self._api = DaemonApi(
+            self._wait_for_sessions, self._wait_for_shims, self._status, self._end
+        )
 
     async def run(self, taken: tuple[Host, Early] | None) -> None:
         """Serve until it is told to end. ``taken`` is what comes of another one's place."""
-        api = DaemonApi(self._wait_for_sessions, self._wait_for_shims, self._status, self._end)
         front = UnixFront(
-            api.routes(), _Sink(), path=socket_path(), max_connections=MAX_CONNECTIONS
+            self._api.routes(), _Sink(), path=socket_path(), max_connections=MAX_CONNECTIONS
         )
         async with trio.open_nursery() as nursery:
             await front.listen()
@@ -112,6 +116,11 @@ class _Server:
             self._sessions, self._shims = sessions, Shims(sessions)
             lives.start_soon(self._shims.run)
             self._loaded.set()
+            if self._settings.web:
+                from proxy.daemon.web import Web
+
+                self._web = Web(self._settings, sessions, self._api.web_routes(), _Sink())
+                lives.start_soon(self._web.serve)
             count = len(sessions)
             log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=count)
             await self._ending.wait()
@@ -150,6 +159,8 @@ class _Server:
             started=timestamp(self._began),
             sessions=len(sessions) if sessions is not None else 0,
             log_file=str(log_file()),
+            url=self._web.url if self._web is not None else "",
+            problem=self._web.problem if self._web is not None else "",
             broken={str(directory): why for directory, why in broken},
         )
 

@@ -51,6 +51,23 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """The process that asked for a shim's."""
 
 
+class Alias(msgspec.Struct, frozen=True, kw_only=True):
+    """A kernel id that somebody was given (``attachments.py``)."""
+
+    id: str
+    created: float
+
+
+class NotebookState(msgspec.Struct, frozen=True, kw_only=True):
+    """What Jupyter's REST API calls a session: a notebook, or the like, on a kernel."""
+
+    id: str
+    kernel_id: str
+    path: str
+    name: str = ""
+    type: str = "notebook"
+
+
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """All that it takes to go on with a session."""
 
@@ -81,6 +98,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     record: bool = True
     encrypt_kernel: bool = False
     endpoints: list[EndpointState] = []
+    aliases: list[Alias] = []
+    notebooks: list[NotebookState] = []
 
 
 class SessionDirectory:

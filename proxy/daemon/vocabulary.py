@@ -29,6 +29,10 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     sessions: int = 0
     log_file: str = ""
+    url: str = ""
+    """Where it serves HTTP; ``kmux web`` has the token as well."""
+    problem: str = ""
+    """Why it does not, where it should, in one line."""
     broken: dict[str, str] = {}
     """Directories of sessions that it could not go on with, and why."""
 

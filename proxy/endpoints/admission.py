@@ -41,17 +41,29 @@ _WHAT_PAGES_MAY = (
 
 
 class Admission:
-    """The rules for one address. ``origins`` are pages from elsewhere that may come as well."""
+    """The rules for one address. ``origins`` are pages from elsewhere that may come as well.
 
-    def __init__(self, token: str, address: str, origins: Iterable[str] = ()) -> None:
+    Who has ``read_only_token`` may look, and not touch.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        address: str,
+        origins: Iterable[str] = (),
+        read_only_token: str | None = None,
+    ) -> None:
         self._token = token.encode()
+        self._read_only_token = (read_only_token or secrets.token_urlsafe()).encode()
         self._names = LOCAL_NAMES | {address.lower()}
         self._origins = frozenset(origins)
 
     def refusal_of(self, request: Request) -> Response | None:
         """Return why a request is refused; None where it is not."""
         refused = self._stranger(request)
-        if refused is None and not self._knows_the_token(request):
+        if refused is None and not (
+            self._knows(self._token, request) or self.may_only_look(request)
+        ):
             return refusal(403, "the token is missing, or is another")
         return refused
 
@@ -82,13 +94,17 @@ class Admission:
         scheme, separator, host = origin.partition("://")
         return bool(separator) and scheme in ("http", "https") and _host_in(host) in self._names
 
-    def _knows_the_token(self, request: Request) -> bool:
+    def may_only_look(self, request: Request) -> bool:
+        """Whether the token is the one for that."""
+        return self._knows(self._read_only_token, request)
+
+    def _knows(self, token: bytes, request: Request) -> bool:
         given = request.query.get("token")
         authorization = request.header(b"authorization") or ""
         for scheme in _SCHEMES:
             if authorization.lower().startswith(scheme):
                 given = authorization[len(scheme) :].strip()
-        return given is not None and secrets.compare_digest(given.encode(), self._token)
+        return given is not None and secrets.compare_digest(given.encode(), token)
 
 
 def _host_in(host: str) -> str | None:

@@ -122,14 +122,19 @@ class HttpConnection:
             return None
         self._is_head = head.method == b"HEAD"
         request = msgspec.structs.replace(request_of(head), peer_pid=self._peer_pid)
+        if self._admission is not None and self._admission.may_only_look(request):
+            request = msgspec.structs.replace(request, read_only=True)
         found = self._find(request)
         if isinstance(found, Response):
             return _Asked(head, request, found)
         route, places = found
+        request = msgspec.structs.replace(request, places=places)
+        if isinstance(route, WebSocketRoute) and (no := route.admit(request)) is not None:
+            return _Asked(head, request, no)
         body = b""
         if isinstance(route, Route):
             body = await self._reader.read_body(head, route.body_bytes)
-        return _Asked(head, msgspec.structs.replace(request, places=places, body=body), route)
+        return _Asked(head, msgspec.structs.replace(request, body=body), route)
 
     def _find(self, request: Request) -> tuple[Route | WebSocketRoute, dict[str, str]] | Response:
         """Return who answers a request, or the answer."""
@@ -144,7 +149,10 @@ class HttpConnection:
             if self._reader.has_more:
                 return refusal(400, "a WebSocket's handshake has no body")
             return websocket.why_no_websocket(request) or found
-        return found
+        if isinstance(found, Response) or not request.read_only:
+            return found
+        may_not = isinstance(found[0], Route) and found[0].changes
+        return refusal(403, "this token may look, and not touch") if may_not else found
 
     async def _answer(self, request: Request, by: Route | Response) -> None:
         """Let somebody answer, and write what they say. What they raise is an answer too."""

@@ -24,6 +24,7 @@ WEBSOCKET = "websocket"
 MAX_PARAMETERS = 100
 MAX_BODY_BYTES = 1024 * 1024
 """What a request may bring along, where its route says nothing else."""
+_HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WITH_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     places: dict[str, str] = {}
     """What stands in the places of the path."""
     body: bytes = b""
+    read_only: bool = False
+    """Whether who asks may look and not touch."""
     peer_pid: int | None = None
     """The process that asks, where it is known: it came over a Unix socket."""
 
@@ -114,6 +117,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     is taken is dropped if it is small."""
 
     @property
+    def changes(self) -> bool:
+        """Whether it does something, so that who may only look is refused."""
+        return self.method not in _HARMLESS
+
+    @property
     def body_bytes(self) -> int:
         """How large a body it takes."""
         if self.max_body_bytes is not None:
@@ -126,6 +134,8 @@ class WebSocketRoute(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     talk: WebSocketHandler
+    admit: Callable[[Request], Response | None] = lambda request: None
+    """Returns how a handshake is refused, if it is."""
     max_message_bytes: int = 1024 * 1024
     """What a client may send at once; past it, the WebSocket is closed."""
     subprotocols: tuple[str, ...] = ()

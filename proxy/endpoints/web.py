@@ -42,6 +42,7 @@ class WebFront(Front):
         sink: WebSink,
         *,
         token: str,
+        read_only_token: str | None = None,
         address: str = "127.0.0.1",
         port: int = 0,
         origins: Iterable[str] = (),
@@ -52,7 +53,7 @@ class WebFront(Front):
         self.address = address
         self.port = port
         """Where it listens. Once it does, never 0."""
-        self._admission = Admission(token, address, origins)
+        self._admission = Admission(token, address, origins, read_only_token)
         self._tls = tls
 
     @property

@@ -17,12 +17,10 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.paths import ENV_JUPYTER_PATH, jupyter_data_dir, jupyter_path
 
 from proxy.errors import ConfigError
-from proxy.kernels.specs import SHARED_METADATA, find
+from proxy.kernels.specs import SHARED_METADATA, SHARED_PREFIX, find
 
 SUFFIX = "-shared"
 """Of the kernelspec of a kernel that is shared: ``python3-shared``."""
-PREFIX = "shared-"
-"""Of the kernelspec of a session: ``shared-analysis``."""
 
 
 def directory(*, user: bool, sys_prefix: bool, prefix: Path | None) -> Path:
@@ -70,7 +68,7 @@ def install_session(name: str, kernel: str, language: str, into: Path) -> Path:
         language=language,
         metadata={**(spec.metadata if spec else {}), SHARED_METADATA: {"session": name}},
     )
-    return _write(into / f"{PREFIX}{name}", written, spec)
+    return _write(into / f"{SHARED_PREFIX}{name}", written, spec)
 
 
 def _describe(
@@ -137,7 +135,7 @@ def remove(name: str) -> list[Path]:
 
     Raises :class:`ConfigError` where there is none.
     """
-    names = {name, f"{name}{SUFFIX}", f"{PREFIX}{name}"}
+    names = {name, f"{name}{SUFFIX}", f"{SHARED_PREFIX}{name}"}
     found = [path for path in installed() if path.name in names]
     if not found:
         have = ", ".join(sorted({path.name for path in installed()})) or "none is installed"

@@ -15,6 +15,8 @@ from proxy.errors import ConfigError
 
 SHARED_METADATA = "kmux"
 """The key in a kernelspec's metadata that says that its argv runs kmux."""
+SHARED_PREFIX = "shared-"
+"""Of the kernelspec of a session: ``shared-analysis``."""
 
 
 class RealKernelSpecManager(KernelSpecManager):

@@ -52,6 +52,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(ge=256, le=1024**2),
         "What is larger is kept beside a record's document, in a file of its own.",
     ] = 8192
+    web: Annotated[bool, "Serve Jupyter's HTTP API and a status page, to who has the token."] = True
+    web_address: Annotated[Text, "Where it listens. One that other machines reach needs TLS."] = (
+        "127.0.0.1"
+    )
+    web_port: Annotated[
+        int, Meta(ge=0, le=65535), "Its port; 0: any, and then always the same one."
+    ] = 0
+    web_origins: Annotated[
+        str, "Pages from elsewhere that may use it: their origins, with blanks between them."
+    ] = ""
+    tls_certificate: Annotated[str, "A file with a certificate (PEM), for HTTPS; empty: HTTP."] = ""
+    tls_key: Annotated[str, "The file with its key; empty: the same one."] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], "How much the daemon logs."
     ] = "info"
