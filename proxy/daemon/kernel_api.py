@@ -17,6 +17,7 @@ import msgspec
 
 from proxy import __version__
 from proxy.daemon.attachments import Attachments, own_id
+from proxy.daemon.client import environment
 from proxy.daemon.control import visible
 from proxy.daemon.vocabulary import NewSession
 from proxy.endpoints.routes import (
@@ -115,7 +116,7 @@ class KernelApi:
                 notebook=notebook if is_file else None,
                 find=is_file,
                 cwd=_directory(env.get(WORKING_DIRECTORY), notebook),
-                env=env,
+                env={**environment(), **env},
             )
         )
         return own_id(live) if own_id(live) not in known else self._attachments.attach(live)
