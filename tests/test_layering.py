@@ -84,6 +84,7 @@ COVERED_ELSEWHERE = {
     # What ties machines together: no decision is in it.
     "proxy.session.asker": "tests/session/test_life.py",
     "proxy.session.machines": "tests/session",
+    "proxy.endpoints.endpoint": "tests/endpoints",
     "proxy.endpoints.sink": "tests/endpoints",
     "proxy.kernels.sink": "tests/frontends",
     "proxy.kernels.kernel": "tests/kernels",
