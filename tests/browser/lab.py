@@ -27,6 +27,8 @@ USER_SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     # Of two windows on one notebook, the one that saves later would ask about the other's changes.
     "docmanager-extension/plugin": {"autosave": False},
+    # A kernel that completes for the first time imports jedi.
+    "completer-extension/manager": {"providerTimeout": 15_000},
 }
 WIDGETS_EXTENSION = "@jupyter-widgets/jupyterlab-manager"
 

@@ -47,12 +47,10 @@ def test_cells_and_the_toolbar(desk: Desk) -> None:
 
     window.type(5, "spe")
     window.page.keyboard.press("Tab")
+    offer = window.page.locator(".jp-Completer-item", has_text="speed")
+    expect(offer).to_contain_text("instance")  # only the kernel knows that
+    window.page.keyboard.press("Enter")
     expect(window.editor(5)).to_have_text("speed")
-    window.type(5, "plt.p")
-    window.page.keyboard.press("Tab")
-    offers = window.page.locator(".jp-Completer")
-    expect(offers.get_by_text("plot_date").or_(offers.get_by_text("plasma")).first).to_be_visible()
-    window.page.keyboard.press("Escape")
     window.type(5, "sorted(")
     window.page.keyboard.press("Shift+Tab")
     expect(window.page.locator(".jp-Tooltip")).to_contain_text("Return a new list")
@@ -72,6 +70,7 @@ def test_cells_and_the_toolbar(desk: Desk) -> None:
     window.shows("idle")
     assert desk.session["pid"] != pid
     assert "NameError" in window.value("speed")
+    window.has_no_dialog()
 
 
 def test_restart_and_run_all(desk: Desk) -> None:
@@ -87,3 +86,4 @@ def test_restart_and_run_all(desk: Desk) -> None:
     expect(window.output(0)).to_have_text(re.compile(str(desk.session["pid"])))
     expect(window.output(2)).to_have_text("the end")
     window.shows("idle")
+    window.has_no_dialog()

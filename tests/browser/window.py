@@ -99,6 +99,10 @@ class Window:
     def output(self, number: int) -> Locator:
         return self.cell(number).locator(".jp-OutputArea").first
 
+    def has_no_dialog(self) -> None:
+        """Expect that nothing is asked or said in front of the notebook."""
+        expect(self.page.locator(".jp-Dialog")).to_have_count(0)
+
     def type(self, number: int, code: str) -> None:
         """Replace a cell's code."""
         self.editor(number).click()
