@@ -162,6 +162,8 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
     msg_id: str
     subshell_id: str | None
     code: str
+    since: str | None = None
+    """Since when it runs: ISO 8601, UTC."""
 
 
 class ClientEntry(msgspec.Struct, frozen=True, kw_only=True):
