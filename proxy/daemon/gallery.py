@@ -87,7 +87,7 @@ class Gallery:
                 load = msgspec.json.encode(self._load_of(live))
                 self._parts[ident] = msgspec.structs.replace(self._parts[ident], load=load)
             self._parts = {ident: self._parts[ident] for ident in lives}
-            return self._parts
+            return dict(self._parts)
 
     async def wait(self, bell: Bell) -> None:
         """Wait until there may be something else to see."""

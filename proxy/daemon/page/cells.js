@@ -74,8 +74,16 @@ function updateOutput(element, output, session) {
     const what = output.media_type || "an output of no type";
     say(element, `${what}, ${bytes(output.bytes ?? 0)}: not shown here`);
   } else {
-    updateText(element, (output.is_cut ? "… " : "") + plain(output.text ?? ""));
+    updateText(element, endOfText(output.text ?? "", output.is_cut));
   }
+}
+
+/* Of what is cut, whole lines; of a line that is written over and over, what it is now. */
+function endOfText(text, isCut) {
+  if (!isCut) return plain(text);
+  const line = text.indexOf("\n");
+  if (line >= 0 && line < text.length - 1) return `…\n${plain(text.slice(line + 1))}`;
+  return (text.includes("\r") ? "" : "… ") + plain(text);
 }
 
 /* Whoever reads the end goes on reading the end; who scrolled up stays there. */
@@ -84,6 +92,10 @@ function updateText(element, text) {
   const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 4;
   element.textContent = text;
   if (isAtEnd) element.scrollTop = element.scrollHeight;
+}
+
+export function scrollToEnds(element) {
+  for (const text of element.querySelectorAll(".outputs pre")) text.scrollTop = text.scrollHeight;
 }
 
 // Pictures

@@ -86,9 +86,9 @@ class Page {
       view.update(watched);
       this.announcer.follow(id, view.name, watched.info.status, isFirst);
     }
+    this.summarize();
     for (const [id, cells] of Object.entries(news.cells ?? {})) this.views.get(id).updateCells(cells);
     for (const [id, load] of Object.entries(news.loads ?? {})) this.views.get(id).updateLoad(load);
-    this.summarize();
     this.tick();
   }
 

@@ -2,7 +2,7 @@
 
 import { ask, pathOf } from "./access.js";
 import { updateWays } from "./attach.js";
-import { forgetPicture, makeCell, updateCell } from "./cells.js";
+import { forgetPicture, makeCell, scrollToEnds, updateCell } from "./cells.js";
 import { byId, keep, made, name, say, sayIfAny, show } from "./dom.js";
 import { bytes, count, moment } from "./text.js";
 
@@ -22,6 +22,7 @@ export class SessionView {
     this.find(".stop").addEventListener("click", () => this.stop());
     this.find(".export").addEventListener("click", () => this.download());
     this.find(".attach").addEventListener("toggle", () => this.updateWays());
+    this.find(".earlier").addEventListener("toggle", (event) => scrollToEnds(event.target));
   }
 
   find(selector) {
