@@ -31,7 +31,7 @@ display({"text/html": script, "text/plain": script}, raw=True)
 display({"image/svg+xml": "<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"}, raw=True)
 display({"text/html": script}, raw=True)
 display({"image/png": script}, raw=True)
-print("\\x1b[31mred\\x1b[0m \\x1b]0;title\\x07 50 %\\r100 %\\x00\\x08")
+print("\\x1b[31mred\\x1b[0m\\x1b]0;title\\x07\\x00\\x08\\n 50 %\\r100 %")
 raise ValueError(script)
 """
 
@@ -188,7 +188,7 @@ def test_what_a_kernel_shows_is_text_whatever_it_is(
         expect(work.locator("pre.error")).to_contain_text("ValueError: <script>")
         outputs = work.locator(".latest .outputs")
         expect(outputs.locator("pre.stream").first).to_contain_text("<script>document.title")
-        expect(outputs.locator("pre.stream").last).to_have_text("red  100 %\n")
+        expect(outputs.locator("pre.stream").last).to_have_text("red\n100 %\n")
         expect(outputs.locator("pre.text")).to_contain_text("onerror=")
         expect(
             outputs.get_by_text(re.compile("^image/svg.xml, .*: not shown here$"))

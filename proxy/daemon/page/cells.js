@@ -19,7 +19,7 @@ export function makeCell() {
 
 export function updateCell(element, cell, session) {
   say(element.querySelector(".number"), cell.count === null ? "[ ]" : `[${cell.count}]`);
-  say(element.querySelector(".code code"), cell.code + (cell.is_cut ? " …" : ""));
+  say(element.querySelector(".code code"), cell.code.replace(/^\s*\n/, "").trimEnd() + (cell.is_cut ? " …" : ""));
   say(element.querySelector(".end"), endOf(cell));
   element.dataset.end = cell.state === "executing" ? "running" : (cell.end ?? "");
   const earlier = cell.earlier ?? 0;
