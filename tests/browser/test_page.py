@@ -299,6 +299,7 @@ def test_the_ways_to_attach_can_be_copied(browser: Browser, daemon: Daemon, url:
     with open_page(browser, url, **options) as status:
         work = status.open().session("work")
         work.get_by_text("Ways to attach").click()
+        expect(work.get_by_role("button", name=re.compile("^Copy"))).to_have_count(len(wanted))
         copied = []
         for button in work.get_by_role("button", name=re.compile("^Copy")).all():
             button.click()
