@@ -15,7 +15,7 @@ from tests.frontends.kmux_process import Client, Daemon, until
 
 pytestmark = pytest.mark.timeout(180)
 
-SOON = 3_000
+SOON = 8_000
 """Milliseconds in which somebody who looks sees what happened, with some patience on top."""
 PLOT = """
 import matplotlib

@@ -3,38 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import trio
 
+from proxy.daemon import control
 from proxy.daemon import gallery as galleries
 from proxy.daemon.gallery import Gallery, Onlooker, Parts, rounded
+from proxy.daemon.live import LiveSession
 from proxy.daemon.process_trees import Load
 from proxy.daemon.sessions import Sessions
 from proxy.daemon.vocabulary import NewSession
-from proxy.hosting import open_host
+from proxy.hosting import Host, open_host
 from proxy.settings import Settings
-from tests.frontends.kmux_process import Client, Frontends, Workplace
+from proxy.wire import connection
+from tests.endpoints.scene import SHELL, Frontend
+from tests.frontends.kmux_process import Workplace
+from tests.messages import cell
 
 pytestmark = pytest.mark.timeout(120)
 
 
+class Scene:
+    """A daemon's sessions, without its socket, and frontends in this process."""
+
+    def __init__(self, host: Host, sessions: Sessions) -> None:
+        self.sessions = sessions
+        self.frontends: list[Frontend] = []
+        self._host = host
+
+    def attach(self, live: LiveSession) -> Alice:
+        info = connection.read(Path(live.describe().connection_file))
+        frontend = Frontend(self._host.context, self._host.sockets, info, b"alice")
+        self.frontends.append(frontend)
+        return Alice(frontend)
+
+
+class Alice:
+    """A frontend that runs cells."""
+
+    def __init__(self, frontend: Frontend) -> None:
+        self._frontend = frontend
+
+    async def run(self, code: str) -> None:
+        asked = cell(code)
+        self._frontend.send(asked)
+        await self._frontend.received[SHELL].next_where(
+            lambda reply: reply.parent is not None and reply.parent.msg_id == asked.msg_id,
+            seconds=20,
+        )
+
+
 @pytest.fixture
-async def sessions(
-    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Sessions]:
-    """A daemon's sessions, without its socket; all ends with the test."""
+async def scene(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """All ends with the test."""
     for name in ("HOME", "JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "KMUX_RUNTIME_DIR"):
         monkeypatch.setenv(name, workplace.environment[name])
     monkeypatch.setenv("KMUX_DATA_DIR", workplace.environment["KMUX_DATA_DIR"])
     async with open_host() as host, trio.open_nursery() as nursery:
         sessions = Sessions(host, Settings(), {})
         await nursery.start(sessions.run)
+        scene = Scene(host, sessions)
         try:
-            yield sessions
+            yield scene
         finally:
+            for frontend in scene.frontends:
+                frontend.close()
             with trio.CancelScope(shield=True):
                 await sessions.stop_all()
         nursery.cancel_scope.cancel()
@@ -77,38 +114,27 @@ class Onlooking:
                 await trio.sleep(0.01)
 
 
-async def attached(file: str) -> Client:
-    """A frontend, whose calls are for worker threads."""
-    return await trio.to_thread.run_sync(Frontends().attach, file)
-
-
-async def test_what_happens_is_told_at_intervals_and_what_does_not_is_not(
-    sessions: Sessions,
-) -> None:
-    live = await sessions.new(NewSession(kernel="python3", name="work"))
-    gallery = Gallery(sessions)
-    alice = await attached(live.describe().connection_file)
-    onlooking = Onlooking(sessions, gallery)
+async def test_what_happens_is_told_at_intervals_and_what_does_not_is_not(scene: Scene) -> None:
+    live = await scene.sessions.new(NewSession(kernel="python3", name="work"))
+    gallery = Gallery(scene.sessions)
+    alice = scene.attach(live)
+    onlooking = Onlooking(scene.sessions, gallery)
     code = "import time\nfor i in range(30):\n    print(i, flush=True)\n    time.sleep(0.05)"
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(onlooking.look)
-            await trio.to_thread.run_sync(alice.run, code)
-            cell = await onlooking.until(code, "complete")
-            assert cell["outputs"][0]["text"].endswith("\n28\n29\n")
-            with trio.move_on_after(3 * galleries.LOAD_SECONDS):  # until all is at rest
-                while trio.current_time() - onlooking.times[-1] < galleries.LOAD_SECONDS + 0.5:
-                    await trio.sleep(0.05)
-            said = len(onlooking.heard)
-            await trio.sleep(2.2 * galleries.LOAD_SECONDS)
-            assert len(onlooking.heard) <= said + 1, "a kernel at rest is no news"
-            nursery.cancel_scope.cancel()
-    finally:
-        alice.stop_channels()
-    pauses = [b - a for a, b in zip(onlooking.times, onlooking.times[1:], strict=False)]
-    assert sum(pause < galleries.INTERVAL_SECONDS - 0.05 for pause in pauses) <= 3, (
-        "but for the load, which has a pace of its own"
-    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(onlooking.look)
+        await alice.run(code)
+        shown = await onlooking.until(code, "complete")
+        assert shown["outputs"][0]["text"].endswith("\n28\n29\n")
+        seconds = onlooking.times[-1] - onlooking.times[0]
+        paces = seconds / galleries.INTERVAL_SECONDS + seconds / galleries.LOAD_SECONDS
+        assert len(onlooking.heard) <= paces + 3
+        await control.flush(live)
+        await trio.sleep(2 * galleries.INTERVAL_SECONDS)
+        said = len(onlooking.heard)
+        await trio.sleep(2 * galleries.LOAD_SECONDS)
+        later = [each.keys() - {"now", "loads"} for each in onlooking.heard[said:]]
+        assert not any(later), "a kernel at rest is no news"
+        nursery.cancel_scope.cancel()
     first, *others = onlooking.heard
     assert first["order"] == [live.state.id]
     assert first["sessions"][live.state.id]["info"]["name"] == "work"
@@ -117,10 +143,10 @@ async def test_what_happens_is_told_at_intervals_and_what_does_not_is_not(
 
 
 async def test_while_nobody_looks_nothing_is_made(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = await sessions.new(NewSession(kernel="python3", name="work"))
-    gallery, made = Gallery(sessions), list[str]()
+    live = await scene.sessions.new(NewSession(kernel="python3", name="work"))
+    gallery, made = Gallery(scene.sessions), list[str]()
     make = gallery._made
 
     async def noted(live: Any) -> Parts:
@@ -128,57 +154,54 @@ async def test_while_nobody_looks_nothing_is_made(
         return await make(live)
 
     monkeypatch.setattr(gallery, "_made", noted)
-    alice = await attached(live.describe().connection_file)
-    try:
-        await trio.to_thread.run_sync(alice.run, "1")
-        assert made == []
-        with sessions.changes.looking():
-            await gallery.look()
-            assert made == ["work"]
-            with trio.fail_after(20):  # until the record has all that the cell was
-                while made:
-                    made.clear()
-                    await trio.sleep(0.1)
-                    await gallery.look()
-            await trio.to_thread.run_sync(alice.run, "2")
-            await gallery.look()
-            assert made == ["work"], "once, however much has happened"
-    finally:
-        alice.stop_channels()
+    alice = scene.attach(live)
+    await alice.run("1")
+    assert made == []
+    with scene.sessions.changes.looking():
+        await gallery.look()
+        assert made == ["work"]
+        with trio.fail_after(20):  # until the record has all that the cell was
+            while made:
+                made.clear()
+                await trio.sleep(0.1)
+                await gallery.look()
+        await alice.run("2")
+        await gallery.look()
+        assert made == ["work"], "once, however much has happened"
 
 
-async def test_sessions_come_and_go_and_are_renamed(sessions: Sessions) -> None:
-    gallery, onlooker = Gallery(sessions), Onlooker(read_only=True)
-    with sessions.changes.looking():
+async def test_sessions_come_and_go_and_are_renamed(scene: Scene) -> None:
+    gallery, onlooker = Gallery(scene.sessions), Onlooker(read_only=True)
+    with scene.sessions.changes.looking():
         assert decoded(onlooker.news(await gallery.look())).items() >= {
             ("read_only", True),
         }
         assert onlooker.news(await gallery.look()) is None
-        live = await sessions.new(NewSession(kernel="python3", name="work", record=False))
+        live = await scene.sessions.new(NewSession(kernel="python3", name="work", record=False))
         news = decoded(onlooker.news(await gallery.look()))
         assert news["order"] == [live.state.id]
         assert news["cells"] == {live.state.id: []}
         assert "read_only" not in news
-        await sessions.rename("work", "play")
+        await scene.sessions.rename("work", "play")
         news = decoded(onlooker.news(await gallery.look()))
         assert news["sessions"][live.state.id]["info"]["name"] == "play"
         assert "order" not in news, "it is the same session"
-        await sessions.stop("play")
+        await scene.sessions.stop("play")
         assert decoded(onlooker.news(await gallery.look())).keys() == {"now", "order"}
 
 
 async def test_who_hangs_up_meanwhile_takes_nothing_from_others(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = await sessions.new(NewSession(kernel="python3", name="work"))
-    gallery = Gallery(sessions)
+    live = await scene.sessions.new(NewSession(kernel="python3", name="work"))
+    gallery = Gallery(scene.sessions)
     make = gallery._made
 
     async def never(live: Any) -> Parts:
         await trio.sleep_forever()
         raise AssertionError
 
-    with sessions.changes.looking():
+    with scene.sessions.changes.looking():
         before = await gallery.look()
         live.belongs_to("/somewhere/else.ipynb")
         monkeypatch.setattr(gallery, "_made", never)
