@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -58,7 +57,7 @@ def command(name: str, output: Path | None, into: Path | None, force: bool) -> N
 def _export(whole: WholeRecord, output: Path, force: bool) -> None:
     from proxy.record import export, notebook_file
 
-    made = export.export(whole, _kernelspec(whole))
+    made = export.export(whole, recorded.kernelspec_of(whole))
     _write(output, notebook_file.written(made.notebook), force)
     _say(f"{output}: {_count(made.cells)}", made.missing)
 
@@ -98,16 +97,3 @@ def _say(done: str, missing: list[str]) -> None:
 
 def _count(cells: int) -> str:
     return f"{cells:,} cell{'' if cells == 1 else 's'}"
-
-
-def _kernelspec(whole: WholeRecord) -> dict[str, Any]:
-    """Say which kernel it was, as far as its kernelspec is still installed."""
-    from proxy.kernels import specs
-
-    name = whole.record.kernel_name
-    try:
-        spec = specs.find(name)
-    except ConfigError:
-        language = whole.record.language
-        return {"display_name": name, "name": name} | ({"language": language} if language else {})
-    return {"display_name": spec.display_name, "language": spec.language, "name": name}

@@ -158,6 +158,8 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``kmux queue``: a cell that runs or waits."""
 
     state: str
+    since: str | None = None
+    """Since when it runs: ISO 8601, UTC."""
     client: str
     msg_id: str
     subshell_id: str | None

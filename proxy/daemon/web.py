@@ -14,6 +14,8 @@ from proxy.daemon.attachments import Attachments
 from proxy.daemon.kernel_api import KernelApi
 from proxy.daemon.kernelspec_api import KernelspecApi
 from proxy.daemon.notebook_api import NotebookApi
+from proxy.daemon.status_page import page_routes
+from proxy.daemon.watch_api import WatchApi
 from proxy.daemon.web_place import WebPlace
 from proxy.endpoints.tls import tls_context
 from proxy.endpoints.web import WebFront
@@ -46,6 +48,8 @@ class Web:
             *kernels.routes(),
             *KernelspecApi(sessions, settings.default_kernel).routes(),
             *NotebookApi(kernels, attachments).routes(),
+            *WatchApi(sessions).routes(),
+            *page_routes(),
             *own_routes,
         ]
 

@@ -115,6 +115,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int | None = None
     """How large a body it takes. None: 1 MB where the method has one, else 0. What comes where none
     is taken is dropped if it is small."""
+    is_public: bool = False
+    """Whether it is for who has no token either: a file that everybody may know."""
 
     @property
     def changes(self) -> bool:
