@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import h11
@@ -107,7 +107,7 @@ WebSocketHandler = Callable[[Request, "WebSocket"], Awaitable[None]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Who answers a method on a path."""
+    """Who answers a method on a path. From ``summary`` on: what is told of it (``openapi.py``)."""
 
     method: str
     path: str
@@ -115,6 +115,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int | None = None
     """How large a body it takes. None: 1 MB where the method has one, else 0. What comes where none
     is taken is dropped if it is small."""
+    summary: str = ""
+    """What it does, in one line."""
+    takes: Any = None
+    """The type of its body, which is JSON. None: it takes none."""
+    gives: Any = None
+    """The type of its answer, which is JSON; or ``bytes``, a file, or ``str``, a page. None: it has
+    no content."""
+    status: int | None = None
+    """That of its answer. None: 200, or 204 where there is no content."""
+    query: dict[str, str] = {}
+    """The parameters that it reads, and what each is for."""
+    refuses: tuple[int, ...] = ()
+    """What else it may answer with, besides what any route of its kind may."""
 
     @property
     def changes(self) -> bool:
@@ -140,6 +153,9 @@ class WebSocketRoute(msgspec.Struct, frozen=True, kw_only=True):
     """What a client may send at once; past it, the WebSocket is closed."""
     subprotocols: tuple[str, ...] = ()
     """What is spoken, best first; where a client offers none of them, none is chosen."""
+    summary: str = ""
+    query: dict[str, str] = {}
+    """These as for a :class:`Route`."""
 
 
 def request_of(head: h11.Request) -> Request:
