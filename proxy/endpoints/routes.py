@@ -207,9 +207,9 @@ class Routes:
             return refusal(404, "there is nothing at this path")
         if request.method == "OPTIONS":
             return Response(status=204, headers=(("Allow", _allowed(there)),))
-        if there == [WEBSOCKET]:
+        if there == [WEBSOCKET] and request.method in ("GET", "HEAD"):
             return refusal(426, "this path is for a WebSocket", ("Upgrade", "websocket"))
-        names = ", ".join(method for method in there if method != WEBSOCKET)
+        names = ", ".join("WebSockets" if each == WEBSOCKET else each for each in there)
         return refusal(405, f"this path takes {names}", ("Allow", _allowed(there)))
 
 
