@@ -22,6 +22,7 @@ from tests.frontends.kmux_process import Client, Daemon, Workplace
 WORK = Path(__file__).parents[1] / "work" / "api"
 STATUSES = WORK / "statuses.json"
 SESSION = "stays"
+SPARE = "spare"
 SUCCESS = {"200", "201", "204", "426"}
 """The last one is what the path of a WebSocket answers who asks for none."""
 MAX_GROWTH_BYTES = 150 * 1024 * 1024
@@ -93,7 +94,8 @@ def _ask(daemon: Daemon, connection_file: str, examples: int, more: list[str]) -
     kernel_id = made("api/kernels", {"name": f"shared-{SESSION}"})
     notebook_id = made("api/sessions", {"path": "stays.ipynb", "kernel": {"id": kernel_id}})
     WORK.mkdir(parents=True, exist_ok=True)
-    running = Running(SESSION, connection_file, kernel_id, notebook_id)
+    daemon.kmux("new", SPARE, "--kernel", settings.CHEAP_KERNEL)
+    running = Running(SESSION, SPARE, connection_file, kernel_id, notebook_id)
     file = settings.write(WORK, running, examples)
     environment = {
         **daemon.workplace.environment,

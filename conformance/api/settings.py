@@ -20,9 +20,11 @@ MAX_STEPS = 6
 
 
 class Running(msgspec.Struct, frozen=True):
-    """What there is at the daemon for the whole run."""
+    """What there is at the daemon from the start on."""
 
     session: str
+    spare: str
+    """Another session, which may be called otherwise, or ended."""
     connection_file: str
     kernel_id: str
     notebook_id: str
@@ -56,6 +58,9 @@ values = ["{running.notebook_id}"]
 [dictionaries.kernelspecs]
 values = ["{CHEAP_KERNEL}", "shared-{running.session}"]
 
+[dictionaries.spare]
+values = ["{running.spare}"]
+
 [dictionaries.installed]
 values = ["python3", "{CHEAP_KERNEL}"]
 
@@ -76,6 +81,10 @@ values = ["{running.connection_file}"]
 [[operations]]
 include-name = "DELETE /kmux/daemon"
 enabled = false
+
+[[operations]]
+include-name = "PATCH /kmux/sessions/{{name}}"
+parameters = {{ "path.name" = {{ dictionary = "spare", probability = 0.5 }} }}
 
 # DELETE detaches: an alias is gone then, but the session's own id goes on with its kernel.
 [[operations]]
