@@ -84,6 +84,7 @@ COVERED_ELSEWHERE = {
     # What ties machines together: no decision is in it.
     "proxy.session.asker": "tests/session/test_life.py",
     "proxy.session.machines": "tests/session",
+    "proxy.endpoints.endpoint": "tests/endpoints",
     "proxy.endpoints.sink": "tests/endpoints",
     "proxy.kernels.sink": "tests/frontends",
     "proxy.kernels.kernel": "tests/kernels",
@@ -92,6 +93,7 @@ COVERED_ELSEWHERE = {
     "proxy.hosting": "tests/test_standard.py",
     "proxy.kernels.output": "tests/test_standard.py",
     "proxy.kernels.process": "tests/test_standard.py",
+    "proxy.jupyter.lab": "tests/cli/test_lab.py",
     "proxy.cli.run": "tests/test_standard.py",
     "proxy.cli.ps": "tests/test_standard.py",
     "proxy.cli.table": "tests/cli/test_queue.py",

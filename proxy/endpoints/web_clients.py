@@ -294,7 +294,8 @@ class WebClients:
     def _disconnected(self, client: _Client, connection: _Connection) -> None:
         if client.connection is not connection:
             return
-        client.connection, client.place = None, connection.socket.look()
+        connection.socket.end_here()
+        client.connection, client.place = None, connection.socket.reached
         client.away_since = self._clock()
         if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
             self._clients.pop(client.id, None)
@@ -366,6 +367,9 @@ class WebClients:
     def missed(self) -> tuple[list[Entry], dict[ClientId, int]]:
         """Return what clients have not got yet, and where in that row each one is, for the next
         kmux."""
+        for client in self._clients.values():
+            if client.connection is not None:
+                client.connection.socket.end_here()
         self.trim()
         first, end = self._backlog.first, self._backlog.end
         entries = [self._backlog.at(place) for place in range(first, end)]

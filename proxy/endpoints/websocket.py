@@ -163,6 +163,12 @@ class WebSocket:
         except ConnectionClosed:
             raise WebSocketGone from None
 
+    def end_here(self) -> None:
+        """Look for the last time: what has not arrived by now is not to arrive any more."""
+        self.look()
+        if self.is_under_way:
+            self._stream.give_up()
+
     async def say_goodbye(self, code: int, reason: str) -> None:
         """Say goodbye and no more. What the other side says until it answers is received, and then
         :class:`WebSocketGone` is raised; :meth:`close` would drop it."""
