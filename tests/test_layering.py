@@ -111,6 +111,7 @@ COVERED_ELSEWHERE = {
     "proxy.daemon.systemd": "tests/cli/test_daemon_install.py",
     "proxy.daemon.vocabulary": "tests/daemon",
     "proxy.daemon.watch_vocabulary": "tests/daemon/test_gallery.py",
+    "proxy.daemon.jupyter_vocabulary": "tests/daemon/test_web_document.py",
     "proxy.daemon.api": "tests/daemon/test_server.py",
     "proxy.daemon.client": "tests/daemon/test_server.py",
     "proxy.daemon.daemon_api": "tests/daemon/test_server.py",

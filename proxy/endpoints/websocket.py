@@ -3,7 +3,8 @@
 trio-websocket (0.12) waits for ever where a handshake is no good, and lets some errors of the peer
 fall into the nursery that it reads in. So the handshake is checked before it gets it
 (:func:`why_no_websocket`), and each connection has a nursery of its own, in which whatever is
-raised while reading is the peer's fault.
+raised while reading is the peer's fault. What it does not tell a peer that breaks the protocol, and
+does not count of a message in pieces, is made good in :class:`_Connection`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import cast
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
-from wsproto.events import CloseConnection
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
 from proxy.endpoints.counted_stream import CountedStream
@@ -36,13 +38,39 @@ GOODBYE_SECONDS = 0.1
 """How long everything is held up by a goodbye when everything ends."""
 MAX_REASON_BYTES = 100
 """Of a close frame, which has 125."""
-
+LINGER_SECONDS = 1.0
+"""How long who broke the protocol may go on sending what nobody reads, so that it reads why."""
+PIECE_BYTES = 100
+"""What a piece of a message takes at least, though it may have no bytes at all."""
 
 SMALL_BYTES = 64 * 1024
 """Frames up to this size are copied together, to be sent in one go."""
 MAX_PIECE_BYTES = 1024 * 1024
 MAX_MARKS = 256
 _BINARY, _TEXT = 0x82, 0x81  # RFC 6455, 5.2: the only fragment of a message
+
+
+class _Connection(WebSocketConnection):
+    """trio-websocket's, with what it lacks."""
+
+    broken: CloseConnection | None = None
+    """How the other side has broken the protocol, and what it was told."""
+
+    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
+        """Tell it so (RFC 6455, 7.1.7), where this is not its own goodbye."""
+        if self._wsproto.state is ConnectionState.OPEN:
+            self.broken = event
+            await self._send(CloseConnection(code=event.code, reason=_short(event.reason or "")))
+            with trio.move_on_after(LINGER_SECONDS):
+                while await self._stream.receive_some():
+                    pass
+        await super()._handle_close_connection_event(event)
+
+    async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:
+        """Count a piece as what it takes: else an endless message of empty ones has no bound."""
+        if not event.message_finished:
+            self._message_size += max(PIECE_BYTES - len(event.data), 0)
+        await super()._handle_message_event(event)
 
 
 class WebSocketGone(Exception):
@@ -221,15 +249,20 @@ async def serve(
             connection: WebSocketConnection | None = None
             try:
                 with trio.fail_after(HANDSHAKE_SECONDS):
-                    request = await wrap_server_stream(
-                        nursery,
-                        cast("trio.SocketStream", counted),
+                    speaking = _Connection(
+                        counted,
+                        WSConnection(ConnectionType.SERVER),
                         max_message_size=max_message_bytes,
                     )
+                    nursery.start_soon(speaking._reader_task)
+                    request = await speaking._get_request()
                     chosen = _choose(subprotocols, request.proposed_subprotocols)
                     connection = await request.accept(subprotocol=chosen)
                 nursery.start_soon(_keep_alive, connection, nursery.cancel_scope)
                 failure = await _talk(talk, WebSocket(connection, counted))
+                if failure is None and speaking.broken is not None:
+                    why = speaking.broken.reason
+                    failure = ClientProtocolError(f"a WebSocket's client broke the protocol: {why}")
             finally:
                 if connection is not None:
                     with trio.move_on_after(GOODBYE_SECONDS, shield=True):

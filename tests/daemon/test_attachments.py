@@ -72,6 +72,17 @@ def test_aliases_have_a_bound(
     known.attach(lives[1])
 
 
+def test_notebooks_have_a_bound(
+    known: Attachments, lives: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachments, "MAX_NOTEBOOKS", 1)
+    notebook = NotebookState(id="n", kernel_id=own_id(lives[0]), path="a.ipynb")
+    known.put(notebook)
+    known.put(msgspec.structs.replace(notebook, path="b.ipynb"))
+    with pytest.raises(Conflict, match="delete some"):
+        known.put(msgspec.structs.replace(notebook, id="m"))
+
+
 def test_a_notebook_is_with_the_session_of_its_kernel(known: Attachments, lives: list[Any]) -> None:
     one, two = lives
     notebook = NotebookState(id="n", kernel_id=own_id(one), path="a.ipynb")

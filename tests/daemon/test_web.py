@@ -58,3 +58,19 @@ def test_other_machines_come_by_tls_or_not_at_all(workplace: Workplace, tmp_path
         daemon.kmux("daemon", "stop")
         workplace.environment["KMUX_TLS_CERTIFICATE"] = str(tmp_path / "nothing.pem")
         assert "cannot read" in daemon.refused("web")
+
+
+def test_a_damaged_place_is_a_problem_in_one_line(daemon: Daemon) -> None:
+    daemon.json("web")
+    file = daemon.workplace.root / "data" / "web.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    daemon.kmux("daemon", "stop")
+    file.write_text('{"url": 7}')
+    said = daemon.refused("web", status=2)
+    assert said.startswith(f"cannot read {file}: ")
+    assert said.endswith("; remove it, and restart the daemon")
+    assert problem(daemon) == said
+    assert daemon.json("new", "work")["name"] == "work", "the daemon goes on without it"
+    file.unlink()
+    daemon.kmux("daemon", "restart")
+    assert api_of(daemon).get("api/status")["kernels"] == 1
