@@ -51,8 +51,22 @@ def page_routes() -> list[Route]:
         return _unless_known(found, request)
 
     return [
-        Route(method="GET", path="/", answer=index, is_public=True),
-        Route(method="GET", path="/page/{file}", answer=part, is_public=True),
+        Route(
+            method="GET",
+            path="/",
+            answer=index,
+            is_public=True,
+            summary="A page that shows what runs, for people.",
+            gives=str,
+        ),
+        Route(
+            method="GET",
+            path="/page/{file}",
+            answer=part,
+            is_public=True,
+            summary="What the page is made of.",
+            gives=bytes,
+        ),
     ]
 
 

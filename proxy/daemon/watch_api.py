@@ -15,6 +15,7 @@ from proxy.daemon.api import PREFIX
 from proxy.daemon.gallery import CELLS, Gallery, Onlooker
 from proxy.endpoints.routes import Request, Response, Route, WebSocketRoute, json_response
 from proxy.errors import ClientProtocolError, ConfigError, NotFound
+from proxy.record.glimpse import ShownCell
 
 if TYPE_CHECKING:
     from proxy.daemon.live import LiveSession
@@ -39,11 +40,34 @@ class WatchApi:
         one = f"{PREFIX}/{{name}}"
         return [
             WebSocketRoute(
-                path="/kmux/watch", talk=self._watch, max_message_bytes=MAX_MESSAGE_BYTES
+                path="/kmux/watch",
+                talk=self._watch,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                summary="What becomes of all sessions: all of it first, then what changes.",
             ),
-            Route(method="GET", path=f"{one}/outputs", answer=self._outputs),
-            Route(method="GET", path=f"{one}/blobs/{{sha256}}", answer=self._blob),
-            Route(method="GET", path=f"{one}/export", answer=self._export),
+            Route(
+                method="GET",
+                path=f"{one}/outputs",
+                answer=self._outputs,
+                summary="The latest cells, and what they have shown.",
+                gives=list[ShownCell],
+                query={"cells": f"How many cells, {MAX_CELLS} at most."},
+                refuses=(400,),
+            ),
+            Route(
+                method="GET",
+                path=f"{one}/blobs/{{sha256}}",
+                answer=self._blob,
+                summary="Something large that a cell has shown.",
+                gives=bytes,
+            ),
+            Route(
+                method="GET",
+                path=f"{one}/export",
+                answer=self._export,
+                summary="The session as a notebook.",
+                gives=bytes,
+            ),
         ]
 
     async def _watch(self, request: Request, socket: WebSocket) -> None:

@@ -90,6 +90,8 @@ def _operation(route: Route | WebSocketRoute, method: str, schema_of: dict[str, 
     operation["responses"] = _answer(route, schema_of) | refusals
     changes = isinstance(route, Route) and route.changes
     operation["security"] = [{name: []} for name in _OWNER + (() if changes else _ONLOOKER)]
+    if isinstance(route, Route) and route.is_public:
+        operation["security"] = []
     return operation
 
 

@@ -94,6 +94,7 @@ def test_answers_are_what_the_document_says(daemon: Daemon) -> None:
     for path in ("kmux/daemon", "kmux/sessions", "kmux/sessions/work", "kmux/sessions/work/output"):
         api("GET", path)
     api("GET", "kmux/openapi.json")
+    api("GET", "kmux/sessions/work/outputs")
     adopted = api("POST", "kmux/adoptions", {"connection_file": session["connection_file"]})
     api("DELETE", f"kmux/sessions/{adopted['name']}")
     api("PATCH", "kmux/sessions/work", {"name": "play"})
