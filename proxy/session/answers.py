@@ -39,8 +39,15 @@ class Answers:
         self._execution_state = execution_state
 
     def true_status(self, at: float) -> Message:
-        """Make the status message that tells what the kernel is really doing."""
-        return self._voice.status(self._execution_state(), at, self._status.busy_with)
+        """Make the status message that tells what the kernel is really doing.
+
+        That it restarts is told once, when it does (:meth:`publish`), and then that it starts:
+        JupyterLab takes each ``restarting`` for another restart, connects again and asks for
+        kernel_info, which is answered at once, and so on for as long as the kernel takes.
+        """
+        state = self._execution_state()
+        state = "starting" if state == "restarting" else state
+        return self._voice.status(state, at, self._status.busy_with)
 
     def publish(self, state: str, at: float) -> ToAll:
         """Tell all frontends of a state of the kernel that it cannot tell itself."""

@@ -50,12 +50,20 @@ def test_an_answer_stands_between_busy_and_idle() -> None:
     assert told(commands) == [("busy", "1"), ("complete_reply", "1"), ("idle", "1")]
 
 
-@pytest.mark.parametrize("state", ["busy", "starting", "restarting", "dead"])
+@pytest.mark.parametrize("state", ["busy", "starting", "dead"])
 def test_the_true_status_follows_it_unless_that_is_idle(state: str) -> None:
     running = cell(msg_id="running")
     scene = Scene(state, running if state == "busy" else None)
     commands = scene.answers.reply_to(scene.sent(request("complete", "1")), {})
     assert told(commands)[-2:] == [("idle", "1"), (state, "running" if state == "busy" else None)]
+
+
+def test_that_a_kernel_restarts_is_told_when_it_does_and_not_again() -> None:
+    """JupyterLab connects again for each time that it hears it, and asks for kernel_info."""
+    scene = Scene("restarting")
+    commands = scene.answers.reply_to(scene.sent(request("kernel_info", "1")), {})
+    assert told(commands)[-2:] == [("idle", "1"), ("starting", None)]
+    assert told([scene.answers.publish("restarting", 0)]) == [("restarting", None)]
 
 
 def test_a_refusal_is_an_error_reply_and_what_expects_none_is_logged() -> None:
