@@ -412,7 +412,13 @@ class LiveSession:
         self._carrier.wake()
         if not self.ready.is_set():
             lifecycle = self.hosted.runner.session.machines.lifecycle
-            if lifecycle.was_ready or lifecycle.state is State.DEAD:
+            # What it is asked first is still busy when it has answered; one that was found may be
+            # busy with anything.
+            begins = self.state.found is None and not self._goes_on
+            answers = lifecycle.was_ready and not (
+                begins and self.hosted.runner.session.execution_state == "busy"
+            )
+            if answers or lifecycle.state is State.DEAD:
                 self.ready.set()
 
 

@@ -18,7 +18,8 @@ from proxy.message import Channel, ClientId, Message
 
 LAG_MESSAGES = 64
 """Who is this many messages behind gets streams in one piece."""
-MAX_JOINED_CHARACTERS = 1024 * 1024
+MAX_JOINED_CHARACTERS = 128 * 1024
+"""In JSON these are less than 1 MB, which is what some clients take at most."""
 _OVERHEAD_BYTES = 1000
 """What a message takes besides its content and buffers."""
 

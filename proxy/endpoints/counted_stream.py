@@ -28,6 +28,8 @@ class CountedStream(trio.abc.Stream):
         self._stream = stream
         self._lock = trio.StrictFIFOLock()
         self._socket = _socket_of(stream)
+        self._last_seen = 0
+        """What was not acknowledged when it was looked at, for when it is closed."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Receive what was given back, then what comes; ``max_bytes`` is not asked."""
@@ -67,11 +69,10 @@ class CountedStream(trio.abc.Stream):
     @property
     def unacknowledged(self) -> int:
         """How many of the bytes that were sent have not arrived, as far as is known."""
-        if self._socket is None or self._socket.fileno() < 0:
-            return 0
-        raw = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-        (count,) = struct.unpack("i", raw)
-        return int(count)
+        if self._socket is not None and self._socket.fileno() >= 0:
+            raw = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+            (self._last_seen,) = struct.unpack("i", raw)
+        return self._last_seen
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for the stream."""
@@ -79,6 +80,7 @@ class CountedStream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Close the stream."""
+        _ = self.unacknowledged
         await self._stream.aclose()
 
 

@@ -41,6 +41,10 @@ MAX_AWAY = 100
 MAX_SESSION_ID = 128
 MUTE_SECONDS = 10.0
 """How long a connection on which nothing was said may turn out to be one that nobody reads."""
+ANSWER_SECONDS = 2.0
+"""How long a client may take to answer a goodbye."""
+ACKNOWLEDGE_SECONDS = 0.25
+LOOK_SECONDS = 0.005
 TRIM_BYTES = 1024 * 1024
 """After so much it is looked what nobody needs any more."""
 
@@ -68,7 +72,8 @@ class _Connection:
         self.start = self.next = place
         """Where it began, and what it is sent next."""
         self.encode: Encode = _binary if socket.subprotocol == V1 else _text
-        self.has_spoken = False
+        self.is_read = False
+        """Whether it is known that somebody reads it: something was said on it."""
         self.goodbye: tuple[int, str] | None = None
         """Why it is to be closed."""
         self.is_silent = False
@@ -87,7 +92,7 @@ class _Connection:
 
     def place(self) -> int:
         """Return the place behind what has arrived."""
-        is_read = self.has_spoken or not (self.is_silent or self._is_young())
+        is_read = self.is_read or not (self.is_silent or self._is_young())
         return self.socket.look() if is_read else self.start
 
 
@@ -178,16 +183,26 @@ class WebClients:
         self.trim()
         for client in self._clients.values():
             connection = client.connection
-            if connection is not None and self._backlog.bytes_from(client.place) > MAX_LAG_BYTES:
+            if connection is None:
+                continue
+            if self._backlog.bytes_from(connection.socket.look()) > MAX_LAG_BYTES:
                 self._say_goodbye(connection, TOO_SLOW)
         while self._backlog.bytes_from(self._backlog.first) > MAX_KEPT_BYTES:
             last = min(self._clients.values(), key=lambda client: client.place)
-            del self._clients[last.id]
-            if last.connection is not None:  # it is being closed, and is not yet
-                last.connection.is_silent = True
-                last.connection = None
-                self._sink.client_left(last.id)
+            connection = last.connection
+            if connection is not None and connection.socket.reached > last.place:
+                connection.is_read = True  # we cannot wait until that is known
+            else:
+                self._forget(last)
             self.trim()
+
+    def _forget(self, client: _Client) -> None:
+        """Let a client have missed something for good. When it comes back, it is a new one."""
+        del self._clients[client.id]
+        if client.connection is not None:  # it is being closed, and is not yet
+            client.connection.is_silent = True
+            client.connection = None
+            self._sink.client_left(client.id)
 
     def trim(self) -> None:
         """Forget what no client needs any more, and clients that have been away for too long."""
@@ -207,13 +222,15 @@ class WebClients:
         Raises :class:`ClientProtocolError` for a name that is none, and what
         :func:`websocket.serve` expects.
         """
-        connection, client = self._connected(socket, self._id_of(session_id))
+        client_id = self._id_of(session_id)
+        await self._calm(client_id)
+        connection, client = self._connected(socket, client_id)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, client, connection, nursery.cancel_scope)
                 while True:
                     payload = await socket.receive_any()
-                    connection.has_spoken = True
+                    connection.is_read = True
                     self._received(client.id, payload)
         finally:
             self._connections.discard(connection)
@@ -227,6 +244,17 @@ class WebClients:
             raise ClientProtocolError("session_id is a name of up to 128 characters")
         return ClientId((self.tag, name))
 
+    async def _calm(self, client_id: ClientId) -> None:
+        """Send nothing more to a client on the connection that it has, and wait until its system
+        has acknowledged what was sent: it takes its time for that (RFC 1122, 4.2.3.2)."""
+        client = self._clients.get(client_id)
+        if client is None or client.connection is None or not client.connection.is_read:
+            return
+        client.connection.is_silent = True
+        with trio.move_on_after(ACKNOWLEDGE_SECONDS):
+            while client.connection and client.connection.socket.is_under_way:  # noqa: ASYNC110
+                await trio.sleep(LOOK_SECONDS)
+
     def _connected(self, socket: WebSocket, client_id: ClientId) -> tuple[_Connection, _Client]:
         self.trim()
         client = self._clients.get(client_id)
@@ -237,7 +265,7 @@ class WebClients:
         if old is not None:
             old.is_silent = True
             client.connection, client.place = None, old.place()
-            if old.has_spoken:
+            if old.is_read:
                 self._say_goodbye(old, REPLACED)
         client.away_since = None
         until = self._clock() + MUTE_SECONDS
@@ -266,7 +294,7 @@ class WebClients:
     def _disconnected(self, client: _Client, connection: _Connection) -> None:
         if client.connection is not connection:
             return
-        client.connection, client.place = None, connection.place()
+        client.connection, client.place = None, connection.socket.look()
         client.away_since = self._clock()
         if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
             self._clients.pop(client.id, None)
@@ -289,7 +317,8 @@ class WebClients:
                     connection.next = frames[-1][1]
                 else:
                     await connection.wait()
-            await connection.socket.close(*connection.goodbye)
+            await connection.socket.say_goodbye(*connection.goodbye)
+            await trio.sleep(ANSWER_SECONDS)
         except WebSocketGone:
             pass
         scope.cancel()

@@ -13,10 +13,13 @@ import binascii
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
+from wsproto.events import CloseConnection
+from wsproto.utilities import LocalProtocolError
 
 from proxy.endpoints.counted_stream import CountedStream
 from proxy.endpoints.routes import Request, Response, refusal
@@ -109,6 +112,11 @@ class WebSocket:
         if len(self._marks) > MAX_MARKS:
             self.look()
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something that was sent has not arrived, as far as is known."""
+        return self._stream.unacknowledged > 0
+
     def look(self) -> int:
         """Look what has arrived. Returns :attr:`reached`."""
         arrived = self._stream.sent - self._stream.unacknowledged
@@ -127,11 +135,20 @@ class WebSocket:
         except ConnectionClosed:
             raise WebSocketGone from None
 
+    async def say_goodbye(self, code: int, reason: str) -> None:
+        """Say goodbye and no more. What the other side says until it answers is received, and then
+        :class:`WebSocketGone` is raised; :meth:`close` would drop it."""
+        with suppress(ConnectionClosed, LocalProtocolError):
+            await self._connection._send(CloseConnection(code=code, reason=_short(reason)))
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye, and wait a little for the answer. The codes are those of RFC 6455, 7.4.1."""
-        short = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
         with trio.move_on_after(CLOSE_SECONDS):
-            await self._connection.aclose(code, short or None)
+            await self._connection.aclose(code, _short(reason))
+
+
+def _short(reason: str) -> str | None:
+    return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore") or None
 
 
 def frame(payload: bytes, *, text: bool = False) -> bytes:
