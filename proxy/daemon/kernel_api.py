@@ -177,9 +177,19 @@ class KernelApi:
         return None
 
     async def _talk(self, request: Request, socket: WebSocket) -> None:
-        live = self._attachments.find(request.places["kernel_id"])
+        try:
+            live = self._attachments.find(request.places["kernel_id"])
+        except NotFound as error:  # it has ended during the handshake
+            await socket.close(*_gone(error))
+            return
         door = live.web.clients(read_only=request.read_only)
         await door.serve(socket, request.query.get("session_id"))
+
+
+def _gone(error: NotFound) -> tuple[int, str]:
+    """Say goodbye so that a client looks what there is: of 1000 and 1001 JupyterLab takes no
+    notice (RFC 6455, 7.4.1)."""
+    return 1012, str(error)
 
 
 def moment(at: float) -> str:

@@ -369,9 +369,9 @@ def test_a_widget_with_a_picture_is_everybodys(
     info = other.ask("request", name="b", method="requestCommInfo", content={})["content"]
     assert info["comms"][image] == {"target_name": WIDGET}
 
-    # Its own comm of it, by which it is given another picture.
+    # It has a comm with that widget by knowing its id. By that it is given another picture.
     update = {"method": "update", "state": {}, "buffer_paths": [["value"]]}
-    other.ask("openComm", name="b", target="nobody", id=image, data={}, buffers=[])
+    other.ask("join", name="b", target=WIDGET, id=image)
     other.ask("sendComm", name="b", comm=image, data=update, buffers=packed(BYTES))
     assert on_it.run("a", "print(image.value == bytes(range(256)) * 41)") == "True\n"
     echoed = on_it.hear("comm", lambda event: event["comm"] == image)
@@ -381,7 +381,7 @@ def test_a_widget_with_a_picture_is_everybodys(
 
 def test_comms_have_a_subshell_so_they_work_while_a_cell_runs(on_it: ServicesClient) -> None:
     """ipykernel 7.4 has a comm where it published last: not where it was opened, here."""
-    on_it.run("a", ECHO.replace("    comm.send({\"opened", "    # comm.send({\"opened"))
+    on_it.run("a", ECHO.replace('    comm.send({"opened', '    # comm.send({"opened'))
     comm = on_it.ask("openComm", name="a", target="echo", data={}, buffers=[])
     assert on_it.ask("subshellOf", name="a", comm=comm) is not None
     cell = on_it.execute("a", "print('begun', flush=True)\nwhile True: pass")
@@ -422,7 +422,7 @@ LEAVING = """
 import time
 print("begun", flush=True)
 time.sleep(0.5)
-print("of who leaves")
+print("of who", "leaves")
 """
 
 

@@ -135,6 +135,7 @@ const commands = {
     await comm.open(data, metadata, unpack(buffers)).done
     return comm.commId
   },
+  join: ({ name, target, id }) => keep(name, connections[name].createComm(target, id)),
   async sendComm({ name, comm, data, buffers }) {
     await comms[`${name} ${comm}`].send(data, {}, unpack(buffers)).done
   },
