@@ -1,9 +1,10 @@
 """Frontends on WebSockets: one connection each, and what each missed while it had none.
 
 Theory. A client says who it is (``session_id``) and may come back, for which everything that it is
-sent is in one row (``backlog.py``) with its place in it: what TCP has brought to it is behind its
-place, what is on its way or was never sent is before it. So whoever connects again goes on from
-there: it gets what it missed, in order, once.
+sent is in one row (``backlog.py``) with its place in it: what it has taken in is behind its place,
+what is on its way or was never sent is before it. So whoever connects again goes on from there: it
+gets what it missed, in order, once. Where a connection breaks off without a word, nobody knows of
+the last milliseconds what has arrived: that comes again.
 
 A connection may be dead and not know it, when its client comes on another one: the new one counts,
 and the old one is closed. jupyter_server's gateway client opens two for each attachment, and never
@@ -23,7 +24,7 @@ import trio
 
 from proxy.endpoints.backlog import Backlog, Encode, Entry
 from proxy.endpoints.sink import EndpointSink
-from proxy.endpoints.websocket import WebSocket, WebSocketGone, frame
+from proxy.endpoints.websocket import ASK_SECONDS, WebSocket, WebSocketGone, frame
 from proxy.errors import ClientProtocolError
 from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.sockets import Unreachable
@@ -43,7 +44,8 @@ MUTE_SECONDS = 10.0
 """How long a connection on which nothing was said may turn out to be one that nobody reads."""
 ANSWER_SECONDS = 2.0
 """How long a client may take to answer a goodbye."""
-ACKNOWLEDGE_SECONDS = 0.25
+CALM_SECONDS = 0.25
+"""How long a client that connects anew may take to say what has arrived before."""
 LOOK_SECONDS = 0.005
 TRIM_BYTES = 1024 * 1024
 """After so much it is looked what nobody needs any more."""
@@ -93,7 +95,7 @@ class _Connection:
     def place(self) -> int:
         """Return the place behind what has arrived."""
         is_read = self.is_read or not (self.is_silent or self._is_young())
-        return self.socket.look() if is_read else self.start
+        return self.socket.reached if is_read else self.start
 
 
 class _Client:
@@ -185,7 +187,7 @@ class WebClients:
             connection = client.connection
             if connection is None:
                 continue
-            if self._backlog.bytes_from(connection.socket.look()) > MAX_LAG_BYTES:
+            if self._backlog.bytes_from(connection.socket.reached) > MAX_LAG_BYTES:
                 self._say_goodbye(connection, TOO_SLOW)
         while self._backlog.bytes_from(self._backlog.first) > MAX_KEPT_BYTES:
             last = min(self._clients.values(), key=lambda client: client.place)
@@ -245,13 +247,13 @@ class WebClients:
         return ClientId((self.tag, name))
 
     async def _calm(self, client_id: ClientId) -> None:
-        """Send nothing more to a client on the connection that it has, and wait until its system
-        has acknowledged what was sent: it takes its time for that (RFC 1122, 4.2.3.2)."""
+        """Send nothing more to a client on the connection that it has, and wait until it has said
+        what of it has arrived, or goodbye."""
         client = self._clients.get(client_id)
         if client is None or client.connection is None or not client.connection.is_read:
             return
         client.connection.is_silent = True
-        with trio.move_on_after(ACKNOWLEDGE_SECONDS):
+        with trio.move_on_after(CALM_SECONDS):
             while client.connection and client.connection.socket.is_under_way:  # noqa: ASYNC110
                 await trio.sleep(LOOK_SECONDS)
 
@@ -294,7 +296,7 @@ class WebClients:
     def _disconnected(self, client: _Client, connection: _Connection) -> None:
         if client.connection is not connection:
             return
-        client.connection, client.place = None, connection.socket.look()
+        client.connection, client.place = None, connection.socket.reached
         client.away_since = self._clock()
         if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
             self._clients.pop(client.id, None)
@@ -315,12 +317,17 @@ class WebClients:
                 if frames:
                     await connection.socket.send_frames(frames)
                     connection.next = frames[-1][1]
+                elif connection.socket.is_to_be_asked:
+                    with trio.move_on_after(ASK_SECONDS) as waiting:
+                        await connection.wait()
+                    if waiting.cancelled_caught:
+                        await connection.socket.ask()
                 else:
                     await connection.wait()
             await connection.socket.say_goodbye(*connection.goodbye)
-            await trio.sleep(ANSWER_SECONDS)
         except WebSocketGone:
             pass
+        await trio.sleep(ANSWER_SECONDS)  # what it has said until now is still to be read
         scope.cancel()
 
     def _next(self, client: _Client, connection: _Connection) -> list[tuple[bytes, int]]:
