@@ -28,6 +28,7 @@ from proxy.endpoints.routes import (
     json_response,
     refusal,
 )
+from proxy.endpoints.websocket import RESTARTS
 from proxy.errors import NotFound
 from proxy.kernels.specs import SHARED_PREFIX
 from proxy.wire.websocket_frames import V1
@@ -189,7 +190,7 @@ class KernelApi:
 def _gone(error: NotFound) -> tuple[int, str]:
     """Say goodbye so that a client looks what there is: of 1000 and 1001 JupyterLab takes no
     notice (RFC 6455, 7.4.1)."""
-    return 1012, str(error)
+    return RESTARTS, str(error)
 
 
 def moment(at: float) -> str:

@@ -24,7 +24,7 @@ import trio
 
 from proxy.endpoints.backlog import Backlog, Encode, Entry
 from proxy.endpoints.sink import EndpointSink
-from proxy.endpoints.websocket import ASK_SECONDS, WebSocket, WebSocketGone, frame
+from proxy.endpoints.websocket import ASK_SECONDS, RESTARTS, WebSocket, WebSocketGone, frame
 from proxy.errors import ClientProtocolError
 from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.sockets import Unreachable
@@ -52,7 +52,7 @@ TRIM_BYTES = 1024 * 1024
 
 WENT_AWAY = 1001
 """A browser has left the page (RFC 6455, 7.4.1): nobody comes back under this name."""
-GO_ON_ELSEWHERE = (1012, "kmux is being restarted; connect again")
+GO_ON_ELSEWHERE = (RESTARTS, "kmux is being restarted; connect again")
 TOO_SLOW = (1013, "this client lags behind; connect again for the rest")
 REPLACED = (1000, "this session has another connection by now")
 

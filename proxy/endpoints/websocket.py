@@ -38,6 +38,9 @@ CLOSE_SECONDS = 2.0
 """How long is waited for the answer to a goodbye."""
 GOODBYE_SECONDS = 0.1
 """How long everything is held up by a goodbye when everything ends."""
+RESTARTS = 1012
+"""What is said then: connect again. JupyterLab (services 7.6) does not where it is told that
+somebody goes away (1001)."""
 MAX_REASON_BYTES = 100
 """Of a close frame, which has 125."""
 
@@ -278,7 +281,7 @@ async def serve(
             finally:
                 if connection is not None:
                     with trio.move_on_after(GOODBYE_SECONDS, shield=True):
-                        await connection.aclose(1001)
+                        await connection.aclose(RESTARTS)
                 await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel()
     except* trio.TooSlowError:

@@ -13,7 +13,7 @@ from trio_websocket import (
 
 from proxy.endpoints import websocket
 from proxy.endpoints.routes import Request, WebSocketRoute
-from proxy.endpoints.websocket import WebSocket
+from proxy.endpoints.websocket import RESTARTS, WebSocket
 from proxy.errors import ClientProtocolError
 from tests.endpoints.http_client import ECHO, GREET, open_front, open_websocket
 from tests.inbox import DEADLINE_SECONDS, Inbox, eventually
@@ -222,5 +222,5 @@ async def test_the_end_of_the_front_is_told_to_who_is_there() -> None:
         with pytest.raises(ConnectionClosed) as closed:
             await client.get_message()
         assert closed.value.reason is not None
-        assert closed.value.reason.code == 1001
+        assert closed.value.reason.code == RESTARTS
         await trio.aclose_forcefully(client._stream)

@@ -79,7 +79,12 @@ class ServicesClient:
         return answer["value"]
 
     def hear(
-        self, kind: str, condition: Condition = lambda event: True, seconds: float = DEADLINE
+        self,
+        kind: str,
+        condition: Condition = lambda event: True,
+        seconds: float = DEADLINE,
+        *,
+        takes: bool = True,
     ) -> Event:
         """Wait for an event, and take it; the others are left for whoever waits for them."""
         deadline, looked_at = time.monotonic() + seconds, 0
@@ -88,7 +93,7 @@ class ServicesClient:
                 for number, event in enumerate(self._events[looked_at:], looked_at):
                     assert event["event"] != "failed", event["why"]
                     if event["event"] == kind and condition(event):
-                        return self._events.pop(number)
+                        return self._events.pop(number) if takes else event
                 looked_at = len(self._events)
                 if not self._more.wait(deadline - time.monotonic()):
                     raise AssertionError(f"not heard: {kind}; {self._events[-5:]}")
@@ -108,10 +113,10 @@ class ServicesClient:
         self.ask("execute", name=name, cell=cell, code=code, **content)
         return cell
 
-    def outputs(self, cell: str) -> Event:
+    def outputs(self, cell: str, seconds: float = DEADLINE) -> Event:
         """Wait until a cell is done. Returns its reply; :attr:`text` is what it has printed, and
         :attr:`messages` all that its future was given."""
-        done = self.hear("done", lambda event: event["cell"] == cell)
+        done = self.hear("done", lambda event: event["cell"] == cell, seconds)
         self.messages = self.take("output", lambda event: event["cell"] == cell)
         self.replies = self.take("reply", lambda event: event["cell"] == cell)
         streams = [each for each in self.messages if each["type"] == "stream"]
@@ -131,9 +136,7 @@ class ServicesClient:
         def is_it(event: Event) -> bool:
             return event.get("cell") == cell and text in event["content"].get("text", "")
 
-        event = self.hear("output", is_it)
-        with self._more:
-            self._events.insert(0, event)
+        self.hear("output", is_it, takes=False)
 
 
 def packed(*buffers: bytes) -> list[str]:
