@@ -61,6 +61,8 @@ class Runner:
         """When anything happened last, in seconds of the epoch."""
         self.clients: dict[ClientId, ClientInfo] = {}
         self.kernel = kernel(self)
+        self.has_ended = False
+        """Whether the session is over, and nobody can attach any more."""
         self._sockets = sockets
         self._changed = changed or (lambda what, client, name: None)
         self._recorded = recorded or (lambda facts: None)
@@ -133,6 +135,7 @@ class Runner:
                 nursery.cancel_scope.cancel()
         finally:
             self._nursery = None
+            self.has_ended = True
             while self._endpoints:
                 self._endpoints.popitem()[1].close(LINGER_MS)
             self._log.info("session.ended", status=status)

@@ -41,9 +41,13 @@ class Attachments:
 
     # Kernels
 
+    def sessions(self) -> Iterator[LiveSession]:
+        """Yield those that are not over: what is left of one is written down for a moment."""
+        yield from (live for live in self._sessions.all() if not live.hosted.runner.has_ended)
+
     def all(self) -> Iterator[tuple[str, LiveSession]]:
         """Yield each kernel id that there is, and its session."""
-        for live in self._sessions.all():
+        for live in self.sessions():
             yield own_id(live), live
             for alias in live.state.aliases:
                 yield alias.id, live
@@ -75,7 +79,7 @@ class Attachments:
 
     def notebooks(self) -> Iterator[tuple[NotebookState, LiveSession]]:
         """Yield all of them."""
-        for live in self._sessions.all():
+        for live in self.sessions():
             for each in live.state.notebooks:
                 yield each, live
 

@@ -35,6 +35,7 @@ from proxy.endpoints.routes import (
     json_response,
     refusal,
 )
+from proxy.endpoints.websocket import RESTARTS
 from proxy.errors import NotFound
 from proxy.kernels.specs import SHARED_PREFIX
 from proxy.wire.websocket_frames import V1
@@ -227,10 +228,20 @@ class KernelApi:
         return None
 
     async def _talk(self, request: Request, socket: WebSocket) -> None:
-        live = self._attachments.find(request.places["kernel_id"])
+        try:
+            live = self._attachments.find(request.places["kernel_id"])
+        except NotFound as error:  # it has ended during the handshake
+            await socket.close(*_gone(error))
+            return
         door = live.web.clients(read_only=request.read_only)
         kernel_id = request.places["kernel_id"]
         await door.serve(socket, request.query.get("session_id"), kernel_id)
+
+
+def _gone(error: NotFound) -> tuple[int, str]:
+    """Say goodbye so that a client looks what there is: of 1000 and 1001 JupyterLab takes no
+    notice (RFC 6455, 7.4.1)."""
+    return RESTARTS, str(error)
 
 
 def moment(at: float) -> str:

@@ -1,9 +1,10 @@
 """Frontends on WebSockets: one connection each, and what each missed while it had none.
 
 Theory. A client says who it is (``session_id``) and may come back, for which everything that it is
-sent is in one row (``backlog.py``) with its place in it: what TCP has brought to it is behind its
-place, what is on its way or was never sent is before it. So whoever connects again goes on from
-there: it gets what it missed, in order, once.
+sent is in one row (``backlog.py``) with its place in it: what it has taken in is behind its place,
+what is on its way or was never sent is before it. So whoever connects again goes on from there: it
+gets what it missed, in order, once. Where a connection breaks off without a word, nobody knows of
+the last milliseconds what has arrived: that comes again.
 
 A connection may be dead and not know it, when its client comes on another one: the new one counts,
 and the old one is closed. jupyter_server's gateway client opens two for each attachment, and never
@@ -21,9 +22,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
+from proxy.endpoints.arrivals import ASK_SECONDS
 from proxy.endpoints.backlog import Backlog, Encode, Entry
 from proxy.endpoints.sink import EndpointSink
-from proxy.endpoints.websocket import WebSocket, WebSocketGone, frame
+from proxy.endpoints.websocket import RESTARTS, WebSocket, WebSocketGone, frame
 from proxy.errors import ClientProtocolError
 from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.sockets import Unreachable
@@ -43,14 +45,15 @@ MUTE_SECONDS = 10.0
 """How long a connection on which nothing was said may turn out to be one that nobody reads."""
 ANSWER_SECONDS = 2.0
 """How long a client may take to answer a goodbye."""
-ACKNOWLEDGE_SECONDS = 0.25
+CALM_SECONDS = 0.25
+"""How long a client that connects anew may take to say what has arrived before."""
 LOOK_SECONDS = 0.005
 TRIM_BYTES = 1024 * 1024
 """After so much it is looked what nobody needs any more."""
 
 WENT_AWAY = 1001
 """A browser has left the page (RFC 6455, 7.4.1): nobody comes back under this name."""
-GO_ON_ELSEWHERE = (1012, "kmux is being restarted; connect again")
+GO_ON_ELSEWHERE = (RESTARTS, "kmux is being restarted; connect again")
 TOO_SLOW = (1013, "this client lags behind; connect again for the rest")
 REPLACED = (1000, "this session has another connection by now")
 
@@ -74,12 +77,23 @@ class _Connection:
         self.encode: Encode = _binary if socket.subprotocol == V1 else _text
         self.is_read = False
         """Whether it is known that somebody reads it: something was said on it."""
+        self.latest: Message | None = None
+        """What it was sent last."""
         self.goodbye: tuple[int, str] | None = None
         """Why it is to be closed."""
         self.is_silent = False
         """Whether nothing more is sent on it, though it stays open."""
         self._work = trio.Event()
-        socket.reached = place
+        socket.arrivals.begin_at(place)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it was told last that nothing more comes of what it asked for."""
+        latest = self.latest
+        return latest is not None and (
+            latest.msg_type.endswith("_reply")
+            or (latest.msg_type == "status" and b"idle" in bytes(latest.raw_content))
+        )
 
     def wake(self) -> None:
         """There is something to send."""
@@ -93,7 +107,7 @@ class _Connection:
     def place(self) -> int:
         """Return the place behind what has arrived."""
         is_read = self.is_read or not (self.is_silent or self._is_young())
-        return self.socket.look() if is_read else self.start
+        return self.socket.arrivals.reached if is_read else self.start
 
 
 class _Client:
@@ -195,12 +209,12 @@ class WebClients:
             connection = client.connection
             if connection is None:
                 continue
-            if self._backlog.bytes_from(connection.socket.look()) > MAX_LAG_BYTES:
+            if self._backlog.bytes_from(connection.socket.arrivals.reached) > MAX_LAG_BYTES:
                 self._say_goodbye(connection, TOO_SLOW)
         while self._backlog.bytes_from(self._backlog.first) > MAX_KEPT_BYTES:
             last = min(self._clients.values(), key=lambda client: client.place)
             connection = last.connection
-            if connection is not None and connection.socket.reached > last.place:
+            if connection is not None and connection.socket.arrivals.reached > last.place:
                 connection.is_read = True  # we cannot wait until that is known
             else:
                 self._forget(last)
@@ -256,14 +270,14 @@ class WebClients:
         return ClientId((self.tag, name))
 
     async def _calm(self, client_id: ClientId) -> None:
-        """Send nothing more to a client on the connection that it has, and wait until its system
-        has acknowledged what was sent: it takes its time for that (RFC 1122, 4.2.3.2)."""
+        """Send nothing more to a client on the connection that it has, and wait until it has said
+        what of it has arrived, or goodbye."""
         client = self._clients.get(client_id)
         if client is None or client.connection is None or not client.connection.is_read:
             return
         client.connection.is_silent = True
-        with trio.move_on_after(ACKNOWLEDGE_SECONDS):
-            while client.connection and client.connection.socket.is_under_way:  # noqa: ASYNC110
+        with trio.move_on_after(CALM_SECONDS):
+            while client.connection and client.connection.socket.arrivals.is_under_way:  # noqa: ASYNC110
                 await trio.sleep(LOOK_SECONDS)
 
     def _connected(self, socket: WebSocket, client_id: ClientId) -> tuple[_Connection, _Client]:
@@ -305,8 +319,12 @@ class WebClients:
     def _disconnected(self, client: _Client, connection: _Connection) -> None:
         if client.connection is not connection:
             return
-        connection.socket.end_here()
-        client.connection, client.place = None, connection.socket.reached
+        socket = connection.socket
+        if connection.goodbye is not None:
+            place = socket.arrivals.end_here()
+        else:
+            place = socket.arrivals.at_the_end(socket.close_code, at_rest=connection.is_at_rest)
+        client.connection, client.place = None, place
         client.away_since = self._clock()
         if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
             self._clients.pop(client.id, None)
@@ -327,12 +345,19 @@ class WebClients:
                 if frames:
                     await connection.socket.send_frames(frames)
                     connection.next = frames[-1][1]
+                elif connection.socket.arrivals.is_to_be_asked:
+                    with trio.move_on_after(ASK_SECONDS) as waiting:
+                        await connection.wait()
+                    if waiting.cancelled_caught:
+                        await connection.socket.ask()
                 else:
                     await connection.wait()
+            if connection.socket.arrivals.is_to_be_asked:
+                await connection.socket.ask()
             await connection.socket.say_goodbye(*connection.goodbye)
-            await trio.sleep(ANSWER_SECONDS)
         except WebSocketGone:
             pass
+        await trio.sleep(ANSWER_SECONDS)  # what it has said until now is still to be read
         scope.cancel()
 
     def _next(self, client: _Client, connection: _Connection) -> list[tuple[bytes, int]]:
@@ -342,6 +367,7 @@ class WebClients:
         connection.next = max(connection.next, self._backlog.first)
         for entry, place in self._backlog.entries_for(client.id, connection.next):
             frames.append((entry.frame(connection.encode), place))
+            connection.latest = entry.message
             size += len(frames[-1][0])
             if size > MAX_BATCH_BYTES:
                 break
@@ -380,7 +406,8 @@ class WebClients:
         kmux."""
         for client in self._clients.values():
             if client.connection is not None:
-                client.connection.socket.end_here()
+                place = client.connection.socket.arrivals.end_here()
+                client.connection, client.place = None, place
         self.trim()
         first, end = self._backlog.first, self._backlog.end
         entries = [self._backlog.at(place) for place in range(first, end)]

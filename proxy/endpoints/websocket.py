@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -23,6 +22,7 @@ from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
+from proxy.endpoints.arrivals import Arrivals
 from proxy.endpoints.counted_stream import CountedStream
 from proxy.endpoints.routes import Request, Response, refusal
 from proxy.errors import ClientProtocolError
@@ -36,6 +36,9 @@ CLOSE_SECONDS = 2.0
 """How long is waited for the answer to a goodbye."""
 GOODBYE_SECONDS = 0.1
 """How long everything is held up by a goodbye when everything ends."""
+RESTARTS = 1012
+"""What is said then: connect again. JupyterLab (services 7.6) does not where it is told that
+somebody goes away (1001)."""
 MAX_REASON_BYTES = 100
 """Of a close frame, which has 125."""
 LINGER_SECONDS = 1.0
@@ -46,7 +49,6 @@ PIECE_BYTES = 100
 SMALL_BYTES = 64 * 1024
 """Frames up to this size are copied together, to be sent in one go."""
 MAX_PIECE_BYTES = 1024 * 1024
-MAX_MARKS = 256
 _BINARY, _TEXT = 0x82, 0x81  # RFC 6455, 5.2: the only fragment of a message
 
 
@@ -81,12 +83,9 @@ class WebSocket:
     """An open WebSocket. Made by :func:`serve`."""
 
     def __init__(self, connection: WebSocketConnection, stream: CountedStream) -> None:
-        self.reached = 0
-        """The mark of the last frame that has arrived, as far as :meth:`look` has seen."""
         self._connection = connection
         self._stream = stream
-        self._marks: deque[tuple[int, int]] = deque()
-        """Of frames that may not have arrived: what was sent when each was, and its mark."""
+        self.arrivals = Arrivals(stream, connection._pings)
 
     @property
     def subprotocol(self) -> str | None:
@@ -122,35 +121,26 @@ class WebSocket:
     async def send_frames(self, frames: Sequence[tuple[bytes, int]]) -> None:
         """Send frames that :func:`frame` has made, in one go as far as they are small.
 
-        Each has a mark, and :meth:`look` tells of the last one that has arrived. Raises
+        Each has a mark, by which :attr:`arrivals` tells what has arrived. Raises
         :class:`WebSocketGone`.
         """
+        await self._send(self.arrivals.with_questions(frames))
+
+    async def ask(self) -> None:
+        """Ask whether all has arrived, without waiting for the answer.
+
+        Raises :class:`WebSocketGone`.
+        """
+        await self._send([(self.arrivals.question(), None)])
+
+    async def _send(self, frames: list[tuple[bytes, int | None]]) -> None:
         if self._connection.closed is not None:
             raise WebSocketGone
-
-        def note(sent: int) -> None:
-            for each, mark in frames:
-                sent += len(each)
-                self._marks.append((sent, mark))
-
+        pieces = _in_pieces([each for each, _ in frames])
         try:
-            await self._stream.send_in_order(_in_pieces([each for each, _ in frames]), note)
+            await self._stream.send_in_order(pieces, lambda sent: self.arrivals.note(sent, frames))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise WebSocketGone from None
-        if len(self._marks) > MAX_MARKS:
-            self.look()
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether something that was sent has not arrived, as far as is known."""
-        return self._stream.unacknowledged > 0
-
-    def look(self) -> int:
-        """Look what has arrived. Returns :attr:`reached`."""
-        arrived = self._stream.sent - self._stream.unacknowledged
-        while self._marks and self._marks[0][0] <= arrived:
-            self.reached = self._marks.popleft()[1]
-        return self.reached
 
     async def send(self, message: bytes) -> None:
         """Send a message, and wait until the system has it. Only one task at a time may send.
@@ -162,12 +152,6 @@ class WebSocket:
             await self._connection.send_message(message)
         except ConnectionClosed:
             raise WebSocketGone from None
-
-    def end_here(self) -> None:
-        """Look for the last time: what has not arrived by now is not to arrive any more."""
-        self.look()
-        if self.is_under_way:
-            self._stream.give_up()
 
     async def say_goodbye(self, code: int, reason: str) -> None:
         """Say goodbye and no more. What the other side says until it answers is received, and then
@@ -266,7 +250,7 @@ async def serve(
             finally:
                 if connection is not None:
                     with trio.move_on_after(GOODBYE_SECONDS, shield=True):
-                        await connection.aclose(1001)
+                        await connection.aclose(RESTARTS)
                 await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel()
     except* trio.TooSlowError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websocket import WebSocketConnectionClosedException
@@ -42,8 +43,10 @@ def test_another_daemon_takes_its_place_and_nothing_is_missed(daemon: Daemon) ->
     cell = first.execute(COUNT.format(lines=lines, pause=0.002))
     waiting = first.execute("print('done')")
     first.hear(lambda message: message["header"]["msg_type"] == "stream")
-    daemon.kmux("daemon", "restart")
-    read_to_the_end(first)
+    with ThreadPoolExecutor() as threads:
+        restart = threads.submit(daemon.kmux, "daemon", "restart")
+        read_to_the_end(first)
+        restart.result()
     until(lambda: daemon.json("daemon", "status")["url"] == api.url, "it serves at the same place")
     with api.connect(kernel_id, "alice") as second:
         assert second.reply(cell)["status"] == "ok"
@@ -68,6 +71,34 @@ def test_after_a_crash_the_client_goes_on_and_gets_its_reply(daemon: Daemon) -> 
         second.until_idle(cell)
         assert second.printed(cell).split()[-1] == "39"
         assert second.run("print('on')") == "on\n"
+
+
+def test_a_script_that_comes_back_gets_what_it_missed_once(daemon: Daemon) -> None:
+    """websocket-client answers pings only while it reads, which is until the cell is idle."""
+    api, kernel_id = begin(daemon)
+    for round_ in range(3):
+        with api.connect(kernel_id, "alice") as alice:
+            cell = alice.execute(f"print({round_})")
+            alice.reply(cell)
+            alice.until_idle(cell)
+            assert [message["header"]["msg_type"] for message in alice.heard].count(
+                "stream"
+            ) == 1 + (round_ > 0)
+        with api.connect(kernel_id, "bob") as bob:
+            missed = bob.execute("print('missed')")
+            bob.until_idle(missed)
+            bob.reply(missed)
+    with api.connect(kernel_id, "alice") as alice:
+        alice.until_idle(missed)
+        kinds = [
+            (m["header"]["msg_type"], m["content"].get("execution_state")) for m in alice.heard
+        ]
+        assert kinds == [
+            ("status", "busy"),
+            ("execute_input", None),
+            ("stream", None),
+            ("status", "idle"),
+        ]
 
 
 def test_a_client_that_may_only_look(daemon: Daemon) -> None:

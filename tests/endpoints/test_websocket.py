@@ -6,16 +6,14 @@ import random
 
 import pytest
 import trio
-import trio.testing
 from trio_websocket import (
     ConnectionClosed,
     connect_websocket_url,
 )
 
 from proxy.endpoints import websocket
-from proxy.endpoints.counted_stream import CountedStream
 from proxy.endpoints.routes import Request, WebSocketRoute
-from proxy.endpoints.websocket import WebSocket
+from proxy.endpoints.websocket import RESTARTS, WebSocket
 from proxy.errors import ClientProtocolError
 from tests.endpoints.http_client import ECHO, GREET, open_front, open_websocket
 from tests.inbox import DEADLINE_SECONDS, Inbox, eventually
@@ -252,18 +250,5 @@ async def test_the_end_of_the_front_is_told_to_who_is_there() -> None:
         with pytest.raises(ConnectionClosed) as closed:
             await client.get_message()
         assert closed.value.reason is not None
-        assert closed.value.reason.code == 1001
+        assert closed.value.reason.code == RESTARTS
         await trio.aclose_forcefully(client._stream)
-
-
-async def test_what_was_given_back_is_read_first() -> None:
-    ours, theirs = trio.testing.memory_stream_pair()
-    stream = CountedStream(b"hello", ours)
-    await theirs.send_all(b" world")
-    assert await stream.receive_some() == b"hello"
-    assert await stream.receive_some() == b" world"
-    await stream.send_all(b"hi")
-    assert await theirs.receive_some() == b"hi"
-    await stream.wait_send_all_might_not_block()
-    await stream.aclose()
-    assert await theirs.receive_some() == b""

@@ -14,7 +14,7 @@ from jupyter_server.services.kernels.connection.base import (
     deserialize_msg_from_ws_v1,
     serialize_msg_to_ws_v1,
 )
-from websocket import WebSocket, create_connection
+from websocket import WebSocket, WebSocketConnectionClosedException, create_connection
 
 from proxy.wire.websocket_frames import V1
 from tests.frontends.kmux_process import DEADLINE, Daemon
@@ -102,6 +102,8 @@ class WebKernel:
         """Wait for a message."""
         while True:
             payload = self.connection.recv()
+            if isinstance(payload, str):  # there is none: it was closed
+                raise WebSocketConnectionClosedException
             channel, parts = deserialize_msg_from_ws_v1(payload)
             names = ("header", "parent_header", "metadata", "content")
             message = dict(zip(names, map(json.loads, parts), strict=False))

@@ -6,7 +6,6 @@ Each is a process that is told what to do, and tells what it sees, in lines of J
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,35 +15,18 @@ from typing import Any
 
 import trio
 
+from tests import npm
 from tests.inbox import Inbox
-from tests.required import needs_node
 
 SOURCES = Path(__file__).parent / "npm"
-INSTALLED = Path(__file__).parents[2] / "build" / "npm"
 DEADLINE_SECONDS = 20.0
 
 Event = dict[str, Any]
 
 
 def install() -> Path:
-    """Install the packages once (``npm ci``); return the directory to run in."""
-    needs_node()
-    lock = (SOURCES / "package-lock.json").read_text()
-    stamp = INSTALLED / "installed"
-    if not stamp.exists() or stamp.read_text() != lock:
-        INSTALLED.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(SOURCES / name, INSTALLED / name)
-        subprocess.run(
-            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-            cwd=INSTALLED,
-            check=True,
-            timeout=240,
-        )
-        stamp.write_text(lock)
-    for script in SOURCES.glob("*.mjs"):
-        shutil.copy(script, INSTALLED / script.name)
-    return INSTALLED
+    """Install the packages once; return the directory to run in."""
+    return npm.install(SOURCES, "npm")
 
 
 class RepoPeer:
