@@ -151,9 +151,10 @@ class Runner:
         """
         self.dispatch(ev.InterruptRequested(at=time.time(), endpoint=endpoint))
 
-    def restart(self) -> None:
-        """Restart the kernel for everybody, also one that is dead."""
-        self.dispatch(ev.RestartRequested(at=time.time()))
+    def restart(self, for_whom: frozenset[ClientId] = frozenset()) -> None:
+        """Restart the kernel for everybody, also one that is dead. ``for_whom`` are the clients
+        of who wants it: they are not told of it."""
+        self.dispatch(ev.RestartRequested(at=time.time(), clients=for_whom))
 
     def terminate(self) -> None:
         """Pass SIGTERM on: whoever sent it to us as a kernel decides what comes next."""
@@ -277,8 +278,7 @@ class Runner:
 
     def _to_all_but(self, command: cmd.ToAllBut) -> None:
         for endpoint in self._endpoints.values():
-            if endpoint.tag != command.tag:
-                endpoint.publish(command.message)
+            endpoint.publish(command.message, command.clients)
 
     def _to_client(self, command: cmd.ToClient) -> None:
         client, channel, message = command.client, command.channel, command.message

@@ -216,7 +216,7 @@ class KernelApi:
     async def _restart(self, request: Request) -> Response:
         kernel_id = request.places["kernel_id"]
         live = self._attachments.find(kernel_id)
-        live.restart()
+        live.restart(live.web.by(kernel_id))
         return json_response(self.model(kernel_id, live))
 
     def _admit(self, request: Request) -> Response | None:
@@ -229,7 +229,8 @@ class KernelApi:
     async def _talk(self, request: Request, socket: WebSocket) -> None:
         live = self._attachments.find(request.places["kernel_id"])
         door = live.web.clients(read_only=request.read_only)
-        await door.serve(socket, request.query.get("session_id"))
+        kernel_id = request.places["kernel_id"]
+        await door.serve(socket, request.query.get("session_id"), kernel_id)
 
 
 def moment(at: float) -> str:

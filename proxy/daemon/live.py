@@ -235,11 +235,14 @@ class LiveSession:
         """Interrupt the kernel."""
         self.hosted.runner.interrupt()
 
-    def restart(self) -> None:
-        """Restart the kernel, also one that is dead. Raises :class:`ConfigError`, not ours."""
+    def restart(self, for_whom: frozenset[ClientId] = frozenset()) -> None:
+        """Restart the kernel, also one that is dead. ``for_whom`` as in :meth:`Runner.restart`.
+
+        Raises :class:`ConfigError` where it is not ours.
+        """
         if self.state.found is not None:
             raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
-        self.hosted.runner.restart()
+        self.hosted.runner.restart(for_whom)
 
     def belongs_to(self, notebook: str | None) -> None:
         """Its frontend says for which notebook it is: one that was renamed has another path."""

@@ -101,6 +101,8 @@ class _Client:
 
     def __init__(self, client_id: ClientId, place: int) -> None:
         self.id = client_id
+        self.way = ""
+        """By which of the session's addresses it came last."""
         self.away_since: float | None = None
         self.connection: _Connection | None = None
         self._place = place
@@ -155,10 +157,18 @@ class WebClients:
             raise Unreachable("nobody is connected under this name")
         self._append(channel, message, known)
 
-    def publish(self, message: Message) -> None:
-        """Publish on iopub to all frontends."""
-        if self._clients:
+    def publish(self, message: Message, but: frozenset[ClientId] = frozenset()) -> None:
+        """Publish on iopub to all frontends but these."""
+        if but:
+            for client in tuple(self._clients.values()):
+                if client.id not in but:
+                    self._append(Channel.IOPUB, message, client)
+        elif self._clients:
             self._append(Channel.IOPUB, message)
+
+    def by(self, way: str) -> frozenset[ClientId]:
+        """Return the clients that came by this one of a session's addresses."""
+        return frozenset(client.id for client in self._clients.values() if client.way == way)
 
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the one that :meth:`EndpointSink.subscribed` is called for."""
@@ -216,7 +226,7 @@ class WebClients:
 
     # What clients say
 
-    async def serve(self, socket: WebSocket, session_id: str | None) -> None:
+    async def serve(self, socket: WebSocket, session_id: str | None, way: str = "") -> None:
         """Have a client talk until it leaves. Without a name it cannot come back.
 
         Raises :class:`ClientProtocolError` for a name that is none, and what
@@ -225,6 +235,7 @@ class WebClients:
         client_id = self._id_of(session_id)
         await self._calm(client_id)
         connection, client = self._connected(socket, client_id)
+        client.way = way
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, client, connection, nursery.cancel_scope)

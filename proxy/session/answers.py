@@ -49,13 +49,10 @@ class Answers:
             state = "starting"
         return self._voice.status(state, at, self._status.busy_with)
 
-    def publish(self, state: str, at: float, but: ClientId | None = None) -> Command:
-        """Tell all frontends of a state of the kernel that it cannot tell itself.
-
-        ``but`` is a client whose endpoint is to hear nothing of it.
-        """
+    def publish(self, state: str, at: float, but: frozenset[ClientId] = frozenset()) -> Command:
+        """Tell all frontends, but these, of a state of the kernel that it cannot tell itself."""
         said = self._voice.status(state, at)
-        return ToAll(said) if but is None else ToAllBut(but[0], said)
+        return ToAllBut(but, said) if but else ToAll(said)
 
     def reply_to(
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"

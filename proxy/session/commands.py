@@ -21,9 +21,12 @@ class ToAll(Command, frozen=True):
 
 
 class ToAllBut(Command, frozen=True):
-    """Publish on iopub to every frontend but those of one endpoint, who know it already."""
+    """Publish on iopub to every frontend but these, who know it already.
 
-    tag: bytes
+    On ports of ZMQ iopub names nobody: then those who came by the same ports hear nothing either.
+    """
+
+    clients: frozenset[ClientId]
     message: Message
 
 

@@ -71,7 +71,7 @@ class Session:
             ev.KernelSent: self._kernel_sent,
             ev.KernelLaunched: self._life.launched,
             ev.KernelDied: self._life.died,
-            ev.RestartRequested: lambda event: self._life.restart(event.at),
+            ev.RestartRequested: lambda event: self._life.restart(event.at, event.clients),
             ev.InterruptRequested: self._interrupt_requested,
             ev.ShuttingDown: self._life.shutting_down,
             ev.TimerFired: self._timer_fired,

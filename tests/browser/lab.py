@@ -65,7 +65,7 @@ class Lab:
     @contextmanager
     def start(self, *, port: int = 0, **environment: str) -> Iterator[LabServer]:
         """Have another server, until the block is left."""
-        arguments = (*QUIET_ARGUMENTS, *self.way.arguments)
+        arguments = (*QUIET_ARGUMENTS, *self.way.arguments(self.daemon))
         environment |= ENVIRONMENT
         with lab_server(self.workplace, *arguments, port=port, **environment) as server:
             yield server

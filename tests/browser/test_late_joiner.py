@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.gallery import GALLERY, make_gallery, shows_gallery
+from tests.browser.gallery import GALLERY, cells, make_gallery, shows_gallery
 from tests.browser.lab import Desk
 from tests.browser.window import Window
 
@@ -25,15 +25,16 @@ def joined(desk: Desk, lines: list[str]) -> tuple[Window, float]:
     late = desk.window("second")
     expect(late.cell(0)).to_be_visible()
     opened = late.seconds_since_load()
-    shows_gallery(late, lines)
+    shows_gallery(late, lines, binary=desk.lab.way.binary)
     return late, late.seconds_since_load() - opened
 
 
 def test_a_late_joiner_shows_all_widgets(desk: Desk) -> None:
-    desk.write(*GALLERY, BUSY)
+    binary = desk.lab.way.binary
+    desk.write(*cells(binary=binary), BUSY)
     first = desk.window()
     first.shows("idle")
-    make_gallery(first)
+    make_gallery(first, binary=binary)
     first.save()
 
     late, idle_seconds = joined(desk, ["red", "lime"])
@@ -52,6 +53,6 @@ def test_a_late_joiner_shows_all_widgets(desk: Desk) -> None:
     desk.note(f"seconds from notebook to widgets: idle {idle_seconds:.2f}, busy {busy_seconds:.2f}")
     first.press("interrupt")
     later.shows("idle")
-    shows_gallery(later)
+    shows_gallery(later, ["red", "lime"], binary=binary)
     # Where the machine is slow, JupyterLab is as well.
     assert busy_seconds < max(SECONDS, 2 * idle_seconds)

@@ -85,6 +85,18 @@ def test_a_kernel_runs_where_it_is_told_to_and_belongs_to_its_notebook(
     assert second["kmux"] == {"session": session["name"], "alias": True}
 
 
+def test_a_restart_is_told_to_the_others(daemon: Daemon, api: WebApi) -> None:
+    """JupyterLab takes "restarting" for a death, where it has not asked for it."""
+    daemon.json("new", "work")
+    mine, others = (api.make("api/kernels", {"name": "shared-work"}) for _ in range(2))
+    with api.connect(mine["id"], "alice") as alice, api.connect(others["id"], "bob") as bob:
+        alice.run("1")
+        assert api.ask("POST", f"api/kernels/{mine['id']}/restart", {})[0] == 200
+        bob.hear(lambda m: m["content"].get("execution_state") == "restarting")
+        alice.run("2")
+        assert "restarting" not in [m["content"].get("execution_state") for m in alice.heard]
+
+
 def test_what_is_not_there_is_said(api: WebApi) -> None:
     status, error = api.ask("POST", "api/kernels", {"name": "no such kernel"})
     assert (status, error["reason"]) == (400, "ConfigError")

@@ -59,6 +59,17 @@ async def test_requests_come_with_their_sender_and_answers_go_back_to_it() -> No
         assert alice.heard.items[-1][0] == "control"
 
 
+async def test_who_is_not_to_hear_something_does_not() -> None:
+    async with open_clients() as scene:
+        alice, bob = await scene.tab("alice"), await scene.tab("bob")
+        await scene.sink.until("subscribed", 2)
+        assert scene.clients.by("") == {scene.whose("alice"), scene.whose("bob")}
+        scene.clients.publish(said("not for alice "), frozenset([scene.whose("alice")]))
+        publish(scene.clients, "for both ")
+        await alice.hears("for both ")
+        await bob.hears("not for alice ", "for both ")
+
+
 async def test_nobody_is_reached_under_a_name_that_nobody_has() -> None:
     async with open_clients() as scene:
         with pytest.raises(Unreachable):

@@ -214,12 +214,12 @@ def true_status(state: str) -> Pattern:
 
 
 def true_status_but(state: str, client: Frontend) -> Pattern:
-    """The session publishes a status of its own making to all but a client's endpoint."""
+    """The session publishes a status of its own making to all but a client."""
     return Pattern(
-        f"to all but those of {client.name}: status {state}",
+        f"to all but {client.name}: status {state}",
         lambda c: (
             isinstance(c, ToAllBut)
-            and c.tag == client.id[0]
+            and c.clients == {client.id}
             and as_json(c.message.raw_content) == {"execution_state": state}
         ),
         ToAllBut,
