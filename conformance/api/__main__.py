@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import click
@@ -23,6 +24,11 @@ WORK = Path(__file__).parents[1] / "work" / "api"
 STATUSES = WORK / "statuses.json"
 SESSION = "stays"
 SPARE = "spare"
+PICTURE = """
+import base64, os
+from IPython.display import display
+display({"image/png": base64.b64encode(os.urandom(20_000)).decode()}, raw=True)
+"""
 SUCCESS = {"200", "201", "204", "426"}
 """The last one is what the path of a WebSocket answers who asks for none."""
 MAX_GROWTH_BYTES = 150 * 1024 * 1024
@@ -58,6 +64,7 @@ def main(examples: int, seed: int | None, schemathesis: tuple[str, ...]) -> None
         client = daemon.attach(file)
         process = psutil.Process(daemon.pid)
         before = process.memory_info().rss
+        client.run(PICTURE)
         conforms = _ask(daemon, file, examples, more)
         faults = _faults(daemon, process, client, process.memory_info().rss - before)
         if not schemathesis:
@@ -84,18 +91,21 @@ def _ask(daemon: Daemon, connection_file: str, examples: int, more: list[str]) -
     place = daemon.json("web")
     url, token = place["url"], place["token"]
 
-    def made(path: str, body: object) -> str:
-        request = Request(f"{url}{path}", data=json.dumps(body).encode())
+    def ask(path: str, body: object = None) -> Any:
+        data = json.dumps(body).encode() if body is not None else None
+        request = Request(f"{url}{path}", data=data)
         request.add_header("Authorization", f"token {token}")
         with urlopen(request) as answer:
-            ident: str = json.load(answer)["id"]
-            return ident
+            return json.load(answer)
 
-    kernel_id = made("api/kernels", {"name": f"shared-{SESSION}"})
-    notebook_id = made("api/sessions", {"path": "stays.ipynb", "kernel": {"id": kernel_id}})
+    kernel_id = ask("api/kernels", {"name": f"shared-{SESSION}"})["id"]
+    notebook = ask("api/sessions", {"path": "stays.ipynb", "kernel": {"id": kernel_id}})
+    ask(f"kmux/sessions/{SESSION}/flush", {})
+    (cell,) = ask(f"kmux/sessions/{SESSION}/outputs")
+    blob = cell["outputs"][0]["blob"]
     WORK.mkdir(parents=True, exist_ok=True)
     daemon.kmux("new", SPARE, "--kernel", settings.CHEAP_KERNEL)
-    running = Running(SESSION, SPARE, connection_file, kernel_id, notebook_id)
+    running = Running(SESSION, SPARE, connection_file, kernel_id, notebook["id"], blob)
     file = settings.write(WORK, running, examples)
     environment = {
         **daemon.workplace.environment,

@@ -28,6 +28,8 @@ class Running(msgspec.Struct, frozen=True):
     connection_file: str
     kernel_id: str
     notebook_id: str
+    blob: str
+    """Of a picture that a cell of the session has shown."""
 
 
 def configuration(running: Running, examples: int) -> str:
@@ -64,6 +66,12 @@ values = ["{running.spare}"]
 [dictionaries.installed]
 values = ["python3", "{CHEAP_KERNEL}"]
 
+[dictionaries.pages]
+values = ["index.html"]
+
+[dictionaries.blobs]
+values = ["{running.blob}"]
+
 [dictionaries.resources]
 values = ["logo-64x64.png"]
 
@@ -73,6 +81,7 @@ values = ["{running.connection_file}"]
 [parameters]
 "path.name" = {{ dictionary = "sessions", probability = 0.5 }}
 "path.kernel_id" = {{ dictionary = "kernels", probability = 0.5 }}
+"path.sha256" = {{ dictionary = "blobs", probability = 0.5 }}
 "path.session_id" = {{ dictionary = "notebooks", probability = 0.5 }}
 "body.kernel" = {{ dictionary = "kernelspecs", probability = 0.7 }}
 "body.connection_file" = {{ dictionary = "connection_files", probability = 0.5 }}
@@ -93,8 +102,12 @@ checks.use_after_free.enabled = false
 
 # Who asks for it without an upgrade is told to upgrade.
 [[operations]]
-include-path = "/api/kernels/{{kernel_id}}/channels"
+include-path = ["/api/kernels/{{kernel_id}}/channels", "/kmux/watch"]
 checks.positive_data_acceptance.expected-statuses = ["426", "404"]
+
+[[operations]]
+include-path = "/page/{{file}}"
+parameters = {{ "path.file" = {{ dictionary = "pages", probability = 0.7 }} }}
 
 [[operations]]
 include-path-regex = "kernelspecs/{{name}}"
