@@ -93,6 +93,7 @@ COVERED_ELSEWHERE = {
     "proxy.hosting": "tests/test_standard.py",
     "proxy.kernels.output": "tests/test_standard.py",
     "proxy.kernels.process": "tests/test_standard.py",
+    "proxy.jupyter.lab": "tests/cli/test_lab.py",
     "proxy.cli.run": "tests/test_standard.py",
     "proxy.cli.ps": "tests/test_standard.py",
     "proxy.cli.table": "tests/cli/test_queue.py",
