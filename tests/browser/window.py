@@ -14,7 +14,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 from tests.browser.chromium import Traffic
 from tests.frontends.lab_server import TOKEN, LabServer
 
-SIZE = {"width": 1200, "height": 1400}
+SIZE = {"width": 1200, "height": 1800}
 RAN = re.compile(r"\[\d+\]:")
 FAILED_WIDGETS = re.compile("Loading widget|Error displaying widget|Click to show javascript error")
 
