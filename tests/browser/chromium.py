@@ -79,6 +79,15 @@ class Traffic:
         messages = [message for there, message in self._frames if there == way]
         return [message for message in messages if message["msg_type"] == msg_type]
 
+    def is_settled(self) -> bool:
+        """Whether the kernel is done with all comm messages that were sent."""
+        done = {
+            status["parent_header"].get("msg_id")
+            for status in self.heard("status")
+            if status["content"]["execution_state"] == "idle"
+        }
+        return all(message["header"]["msg_id"] in done for message in self.sent("comm_msg"))
+
     def write(self, file: Path) -> None:
         """Write down what was said, for who looks into a failure."""
         lines = [f"{way} {m['channel']} {m['msg_type']}" for way, m in self._frames]

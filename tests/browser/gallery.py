@@ -95,12 +95,19 @@ CANVAS_CELL = GALLERY.index(CANVAS)
 
 
 def make_gallery(window: Window) -> None:
-    """Run its cells, in the pace of a person: ipympl's frontend and kernel must have met before a
-    figure is drawn again, or both draw at a time, in two threads."""
+    """Run its cells, in the pace of a person: a figure that is drawn by a cell while ipympl's
+    frontend has it drawn for the first time, in another thread, is not drawn well."""
     window.run(*range(CANVAS_CELL + 1))
+    window.until(lambda: frames(window) > 0 and window.traffic.is_settled(), "ipympl has met")
     expect_painted(window, ["red"])
     window.run(CANVAS_CELL + 1)
     shows_gallery(window)
+
+
+def frames(window: Window) -> int:
+    """How many pictures ipympl has sent."""
+    said = [message["content"]["data"] for message in window.traffic.heard("comm_msg")]
+    return sum("binary" in str(data.get("content")) for data in said)
 
 
 def expect_painted(window: Window, lines: list[str]) -> None:
@@ -111,7 +118,7 @@ def expect_painted(window: Window, lines: list[str]) -> None:
     window.page.wait_for_function(_PAINTED, arg=what)
 
 
-def shows_gallery(window: Window) -> None:
+def shows_gallery(window: Window, lines: list[str] | None = None) -> None:
     """Expect that all of it is there, with the values of :data:`CHANGED`."""
     page = window.page
     window.slider("speed").shows(42)
@@ -132,7 +139,7 @@ def shows_gallery(window: Window) -> None:
     expect(window.output(3)).to_contain_text("7/10")
     expect(window.output(3).locator(".progress-bar")).to_have_attribute("style", _SEVENTY)
     expect(window.output(4).locator(".gallery-counter")).to_have_text("7 of 500")
-    expect_painted(window, ["red", "lime"])
+    expect_painted(window, lines or ["red", "lime"])
     window.has_no_failed_widgets()
 
 

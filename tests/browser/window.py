@@ -6,12 +6,14 @@ Whatever is asked for is waited for, as long as Playwright's expectations have p
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.browser.chromium import Traffic
+from tests.browser.chromium import PATIENCE_MILLISECONDS, Traffic
 from tests.frontends.lab_server import TOKEN, LabServer
 
 SIZE = {"width": 1200, "height": 1800}
@@ -147,6 +149,13 @@ class Window:
         return shown.strip()
 
     # Widgets
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for something that the page does not show; it goes on meanwhile."""
+        deadline = time.monotonic() + PATIENCE_MILLISECONDS / 1000
+        while not condition():
+            assert time.monotonic() < deadline, f"not in time: {what}"
+            self.page.wait_for_timeout(20)
 
     def slider(self, label: str) -> Slider:
         return Slider(self.page, self.page.locator(".widget-slider", has_text=label).first)
