@@ -65,7 +65,9 @@ class Traffic:
         self._asked(socket.url)
         if "/channels" in socket.url:
             socket.on("framesent", lambda frame: self._frames.append(("sent", _message(frame))))
-            socket.on("framereceived", lambda frame: self._frames.append(("heard", _message(frame))))
+            socket.on(
+                "framereceived", lambda frame: self._frames.append(("heard", _message(frame)))
+            )
 
     def sent(self, msg_type: str) -> list[dict[str, Any]]:
         """The messages to the kernel of one type."""

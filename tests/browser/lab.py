@@ -119,7 +119,7 @@ class Desk:
         """Open a window of a server, on the notebook."""
         if isinstance(server, str):
             server = self.lab.server(server)
-        name = f"{self._test}-{'abcdef'[len(self.windows)]}"
+        name = f"{self._test}-{'abcdefgh'[len(self.windows)]}"
         window = Window(server, self._browser.new_context(viewport=SIZE), name)  # type: ignore[arg-type]
         self.windows.append(window)
         window.open(self.notebook)
@@ -137,6 +137,11 @@ class Desk:
         for window in self.windows:
             if not window.page.is_closed():
                 window.photograph(ARTEFACTS / f"{window.name}-{moment}.png")
+
+    def note(self, measured: str) -> None:
+        """Keep a figure, beside the pictures."""
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        (ARTEFACTS / f"{self._test}.txt").write_text(measured + "\n")
 
     def keep_logs(self) -> None:
         """Keep what says why a test failed."""
