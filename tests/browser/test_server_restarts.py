@@ -45,5 +45,6 @@ def test_a_killed_server_comes_back(desk: Desk) -> None:
         moved = window.slider("speed").click(0.2)
         assert window.value("speed.value") == str(moved)
         assert desk.session["pid"] == pid
+        desk.photograph("with-the-next-one")
         for session in again.request("GET", "api/sessions"):
             again.request("DELETE", f"api/sessions/{session['id']}")

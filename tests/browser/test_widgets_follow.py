@@ -14,7 +14,7 @@ speed = W.IntSlider(3, description="speed", max=1000)
 seen = []
 speed.observe(lambda change: seen.append(change["new"]), "value")
 speed"""
-STEPS = 60
+STEPS = 30
 MOST = 3
 """Messages for each that was sent: its echo or the kernel's own word, to each of two windows; and
 one more, for whatever a new version finds necessary."""
