@@ -79,6 +79,7 @@ class Runner:
         self._log = log()
         self._carry_out: dict[type[cmd.Command], Callable[[Any], None]] = {
             cmd.ToAll: self._to_all,
+            cmd.ToAllBut: self._to_all_but,
             cmd.ToClient: self._to_client,
             cmd.ToSubscriber: self._to_subscriber,
             cmd.ToKernel: self._to_kernel,
@@ -273,6 +274,11 @@ class Runner:
     def _to_all(self, command: cmd.ToAll) -> None:
         for endpoint in self._endpoints.values():
             endpoint.publish(command.message)
+
+    def _to_all_but(self, command: cmd.ToAllBut) -> None:
+        for endpoint in self._endpoints.values():
+            if endpoint.tag != command.tag:
+                endpoint.publish(command.message)
 
     def _to_client(self, command: cmd.ToClient) -> None:
         client, channel, message = command.client, command.channel, command.message

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import Message, Part
-from proxy.session.commands import Command, Log, ToAll, ToClient
+from proxy.message import ClientId, Message, Part
+from proxy.session.commands import Command, Log, ToAll, ToAllBut, ToClient
 from proxy.session.composer import Composer, timestamp
 from proxy.session.events import ClientSent
 from proxy.session.requests import Request, reply_type
@@ -39,12 +39,23 @@ class Answers:
         self._execution_state = execution_state
 
     def true_status(self, at: float) -> Message:
-        """Make the status message that tells what the kernel is really doing."""
-        return self._voice.status(self._execution_state(), at, self._status.busy_with)
+        """Make the status message that tells what the kernel is really doing.
 
-    def publish(self, state: str, at: float) -> ToAll:
-        """Tell all frontends of a state of the kernel that it cannot tell itself."""
-        return ToAll(self._voice.status(state, at))
+        That a kernel restarts is told once, when it begins: JupyterLab takes each "restarting" for
+        another death, and connects anew each time.
+        """
+        state = self._execution_state()
+        if state == "restarting":
+            state = "starting"
+        return self._voice.status(state, at, self._status.busy_with)
+
+    def publish(self, state: str, at: float, but: ClientId | None = None) -> Command:
+        """Tell all frontends of a state of the kernel that it cannot tell itself.
+
+        ``but`` is a client whose endpoint is to hear nothing of it.
+        """
+        said = self._voice.status(state, at)
+        return ToAll(said) if but is None else ToAllBut(but[0], said)
 
     def reply_to(
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"

@@ -20,6 +20,13 @@ class ToAll(Command, frozen=True):
     message: Message
 
 
+class ToAllBut(Command, frozen=True):
+    """Publish on iopub to every frontend but those of one endpoint, who know it already."""
+
+    tag: bytes
+    message: Message
+
+
 class ToClient(Command, frozen=True):
     """Send to one frontend on shell, control or stdin."""
 

@@ -308,6 +308,8 @@ class Session:
                     commands += m.subshells.settled(message.parent.subshell_id, at)
                 if len(m.prompts) and (prompt := m.prompts.close(idle)) is not None:
                     m.mailbox.withdraw(prompt.msg_id)
+                if m.status.runs_cell:
+                    commands.append(ToAll(m.answers.true_status(at)))
         elif msg_type in running.KEPT:
             m.running.published(message)
             m.comms.kernel_showed(message, at)

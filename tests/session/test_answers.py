@@ -50,12 +50,19 @@ def test_an_answer_stands_between_busy_and_idle() -> None:
     assert told(commands) == [("busy", "1"), ("complete_reply", "1"), ("idle", "1")]
 
 
-@pytest.mark.parametrize("state", ["busy", "starting", "restarting", "dead"])
+@pytest.mark.parametrize("state", ["busy", "starting", "dead"])
 def test_the_true_status_follows_it_unless_that_is_idle(state: str) -> None:
     running = cell(msg_id="running")
     scene = Scene(state, running if state == "busy" else None)
     commands = scene.answers.reply_to(scene.sent(request("complete", "1")), {})
     assert told(commands)[-2:] == [("idle", "1"), (state, "running" if state == "busy" else None)]
+
+
+def test_a_restart_is_not_told_again() -> None:
+    """JupyterLab connects anew whenever it hears of one, and would never be done."""
+    scene = Scene("restarting")
+    commands = scene.answers.reply_to(scene.sent(request("complete", "1")), {})
+    assert told(commands)[-1] == ("starting", None)
 
 
 def test_a_refusal_is_an_error_reply_and_what_expects_none_is_logged() -> None:

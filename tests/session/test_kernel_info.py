@@ -86,7 +86,7 @@ def test_who_asks_before_it_is_known_waits_for_it_and_the_kernel_is_asked_once()
 def test_while_a_kernel_restarts_the_last_ones_word_stands() -> None:
     asked, again = request("kernel_info"), request("kernel_info")
     playbook = with_a_kernel().when(RestartRequested(at=0)).when(alice.sends(asked))
-    playbook.expect(answered(alice, asked, **kernel_info()), true_status("restarting"))
+    playbook.expect(answered(alice, asked, **kernel_info()), true_status("starting"))
     launch(playbook, implementation="another")
     playbook.when(bob.sends(again)).expect(answered(bob, again, **kernel_info("another")))
 
