@@ -35,6 +35,7 @@ from bench import (
     slider,
     web_burst,
     web_fanout,
+    web_join,
     web_roundtrip,
 )
 from bench.effort import FULL, QUICK, Effort
@@ -61,6 +62,7 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "web-roundtrip": web_roundtrip.web_roundtrip,
     "web-burst": web_burst.web_burst,
     "web-fanout": web_fanout.web_fanout,
+    "web-join": web_join.web_join,
     "record-path": record_path.record_path,
     "record-burst": record_burst.record_burst,
     "record-size": record_size.record_size,
