@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import secrets
+import select
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -38,6 +40,8 @@ class RawWebSocket:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
         self._messages: deque[bytes] = deque()
+        self.heard_at = 0.0
+        """When :meth:`receive_until` received something last, on the clock ``perf_counter``."""
         lines = (
             f"GET {place.path}?{place.query} HTTP/1.1",
             f"Host: {place.netloc}",
@@ -92,15 +96,30 @@ class RawWebSocket:
         """Return the messages that have come; waits where nothing has."""
         return self._cut(self._more())
 
+    def attend(self) -> None:
+        """Take in what has come, and answer pings: a server ends a connection that does not."""
+        while select.select([self._socket], [], [], 0)[0]:
+            self._messages.extend(self.take())
+
     def receive_until(self, mark: bytes) -> list[bytes]:
-        """Take in whatever comes until this was in it, and only then look for messages."""
+        """Take in whatever comes until this was in it, and only then look for messages.
+
+        Returns what there is as well where nothing comes any more.
+        """
         earlier = list(self._messages)
         self._messages.clear()
         chunks: list[bytes] = []
-        end = b""
-        while mark not in end:
-            chunks.append(self._more())
-            end = end[-len(mark) :] + chunks[-1]
+        seen = b"".join((*earlier, self._rest))  # the mark may be in that already
+        while True:
+            try:
+                chunks.append(self._more())
+            except TimeoutError:
+                break
+            self.heard_at = time.perf_counter()
+            seen += chunks[-1]
+            if mark in seen:
+                break
+            seen = seen[-len(mark) :]
         return earlier + self._cut(b"".join(chunks))
 
     def _more(self) -> bytes:

@@ -31,7 +31,11 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
     code = displays(count)
     cpu: dict[str, list[float]] = defaultdict(list)
 
+    clients: list[WebClient] = []
+
     def burst(name: str, server: WebServer, client: WebClient) -> Arrival:
+        for each in clients:
+            each.attend()
         before = server.process.cpu_seconds()
         arrival = client.burst(code, count)
         used = server.process.settled_cpu_seconds() - before
@@ -49,6 +53,7 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
         bursts: dict[str, Burst] = {DIRECT: partial(burst_of_cell, direct.client, count)}
         for name, server in servers.items():
             client = stack.enter_context(server.open_kernel(IPYKERNEL))
+            clients.append(client)
             bursts[name] = partial(burst, name, server, client)
         arrivals = interleaved(bursts, effort.cell_burst_rounds)
     others = [name for name in servers if name != DAEMON]

@@ -92,6 +92,10 @@ class WebClient:
     def close(self) -> None:
         self._socket.close()
 
+    def attend(self) -> None:
+        """Answer pings, for as long as others are measured. To be called every 30 seconds."""
+        self._socket.attend()
+
     def wait_until_ready(self) -> None:
         """Ask kernel_info until its reply and an iopub message have come."""
         channels: set[bytes] = set()
@@ -132,10 +136,11 @@ class WebClient:
         while not ended:
             came = self._socket.receive_until(_IDLE)
             payloads += came
-            ended = any(_IDLE in each and msg_id in each for each in came)
-        seconds, computed = time.perf_counter() - start, time.thread_time() - computed
-        on_iopub = (parts for parts in map(split, payloads) if parts[CHANNEL] == b"iopub")
-        found = (messages.number_of(parts[CONTENT]) for parts in on_iopub)
+            # Where nothing comes any more its end was lost.
+            ended = not came or any(_IDLE in each and msg_id in each for each in came)
+        seconds, computed = self._socket.heard_at - start, time.thread_time() - computed
+        own = (parts for parts in map(split, payloads) if msg_id in parts[PARENT])
+        found = (messages.number_of(parts[CONTENT]) for parts in own)
         numbers = [number for number in found if number is not None]
         return Arrival(
             count, len(numbers), numbers == sorted(set(numbers)), seconds, computed / seconds
