@@ -40,6 +40,9 @@ class RawWebSocket:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
         self._messages: deque[bytes] = deque()
+        self.acknowledges_at_once = False
+        """Whether our system is to acknowledge what comes without waiting for something to send
+        along. It waits 40 ms, and so does a server that leaves Nagle's algorithm on."""
         self.heard_at = 0.0
         """When :meth:`receive_until` received something last, on the clock ``perf_counter``."""
         lines = (
@@ -123,6 +126,8 @@ class RawWebSocket:
         return earlier + self._cut(b"".join(chunks))
 
     def _more(self) -> bytes:
+        if self.acknowledges_at_once:  # the system forgets it (tcp(7), TCP_QUICKACK)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         data = self._socket.recv(_RECEIVE_BYTES)
         if not data:
             raise BenchError("the server has broken off a WebSocket")

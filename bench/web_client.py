@@ -106,8 +106,9 @@ class WebClient:
             if msg_id in parts[PARENT]:
                 channels.add(parts[CHANNEL])
 
-    def execute(self, code: str) -> Execution:
+    def execute(self, code: str, *, acknowledge_at_once: bool = False) -> Execution:
         """Run a cell that has one result."""
+        self._socket.acknowledges_at_once = acknowledge_at_once
         start = time.perf_counter()
         msg_id = self._send("execute_request", execute_content(code))
         first_output = idle = 0.0
