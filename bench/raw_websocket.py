@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import secrets
-import select
 import socket
 import struct
 import time
@@ -99,11 +98,6 @@ class RawWebSocket:
         """Return the messages that have come; waits where nothing has."""
         return self._cut(self._more())
 
-    def attend(self) -> None:
-        """Take in what has come, and answer pings: a server ends a connection that does not."""
-        while select.select([self._socket], [], [], 0)[0]:
-            self._messages.extend(self.take())
-
     def receive_until(self, mark: bytes) -> list[bytes]:
         """Take in whatever comes until this was in it, and only then look for messages.
 
@@ -154,7 +148,7 @@ class RawWebSocket:
             elif kind == _PING:
                 self.send(data[start:at], _PONG)
             elif kind == _CLOSE:
-                raise BenchError(f"the server has closed a WebSocket: {data[start + 2 : at]!r}")
+                raise BenchError(f"the server has closed a WebSocket: {data[start:at]!r}")
             elif kind != _PONG:
                 raise BenchError(f"a WebSocket frame of a kind that is not expected: {kind:#x}")
         self._rest = data[at:]

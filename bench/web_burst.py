@@ -11,7 +11,7 @@ from bench.client import Arrival
 from bench.effort import Effort
 from bench.report import Result, Target, median_and_range
 from bench.sides import DAEMON, DIRECT, JUPYTER, Sides
-from bench.web_client import WebClient, WebServer
+from bench.web_client import WebServer
 from bench.web_servers import (
     GATEWAY,
     UNLIMITED,
@@ -31,14 +31,11 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
     code = displays(count)
     cpu: dict[str, list[float]] = defaultdict(list)
 
-    clients: list[WebClient] = []
-
-    def burst(name: str, server: WebServer, client: WebClient) -> Arrival:
-        for each in clients:
-            each.attend()
-        before = server.process.cpu_seconds()
-        arrival = client.burst(code, count)
-        used = server.process.settled_cpu_seconds() - before
+    def burst(name: str, server: WebServer, kernel_id: str) -> Arrival:
+        with server.connected(kernel_id) as client:
+            before = server.process.cpu_seconds()
+            arrival = client.burst(code, count)
+            used = server.process.settled_cpu_seconds() - before
         cpu[name].append(used / count * 1e6)
         return arrival
 
@@ -52,9 +49,8 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
         (direct,) = opener.open(IPYKERNEL, [DIRECT])
         bursts: dict[str, Burst] = {DIRECT: partial(burst_of_cell, direct.client, count)}
         for name, server in servers.items():
-            client = stack.enter_context(server.open_kernel(IPYKERNEL))
-            clients.append(client)
-            bursts[name] = partial(burst, name, server, client)
+            kernel_id = stack.enter_context(server.start_kernel(IPYKERNEL))
+            bursts[name] = partial(burst, name, server, kernel_id)
         arrivals = interleaved(bursts, effort.cell_burst_rounds)
     others = [name for name in servers if name != DAEMON]
     fastest = max(others, key=lambda name: median_rate(arrivals, name))

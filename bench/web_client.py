@@ -61,16 +61,30 @@ class WebServer:
     @contextlib.contextmanager
     def open_kernel(self, kernel: str) -> Iterator[WebClient]:
         """Start a kernel and connect to it; it is shut down at the end (kmux's: with kmux)."""
+        with self.start_kernel(kernel) as kernel_id, self.connected(kernel_id) as client:
+            yield client
+
+    @contextlib.contextmanager
+    def start_kernel(self, kernel: str) -> Iterator[str]:
+        """Start a kernel, and yield its id; it is shut down at the end."""
         kernel_id = self.request("POST", "kernels", {"name": kernel})["id"]
         try:
-            client = WebClient(self.channels(kernel_id), self._token)
-            try:
-                client.wait_until_ready()
-                yield client
-            finally:
-                client.close()
+            yield kernel_id
         finally:
             self.request("DELETE", f"kernels/{kernel_id}")
+
+    @contextlib.contextmanager
+    def connected(self, kernel_id: str) -> Iterator[WebClient]:
+        """Connect to a kernel while the context lasts.
+
+        Only while something is received pings are answered: a server ends what is silent for long.
+        """
+        client = WebClient(self.channels(kernel_id), self._token)
+        try:
+            client.wait_until_ready()
+            yield client
+        finally:
+            client.close()
 
     def channels(self, kernel_id: str) -> str:
         """Return the address of a kernel's WebSocket."""
@@ -91,10 +105,6 @@ class WebClient:
 
     def close(self) -> None:
         self._socket.close()
-
-    def attend(self) -> None:
-        """Answer pings, for as long as others are measured. To be called every 30 seconds."""
-        self._socket.attend()
 
     def wait_until_ready(self) -> None:
         """Ask kernel_info until its reply and an iopub message have come."""
