@@ -10,11 +10,12 @@ from bench.burst import Burst, arrivals_result, burst_of_cell, displays, interle
 from bench.client import Arrival
 from bench.effort import Effort
 from bench.report import Result, Target, median_and_range
-from bench.sides import DAEMON, DIRECT, JUPYTER, Sides
+from bench.sides import DAEMON, DAEMON_UNRECORDED, DIRECT, JUPYTER, Sides
 from bench.web_client import WebServer
 from bench.web_servers import (
     GATEWAY,
     UNLIMITED,
+    kernel_of,
     open_jupyter_server,
     open_kernel_gateway,
     served_by,
@@ -42,6 +43,8 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
     with ExitStack() as stack:
         opener = stack.enter_context(Sides(workspace))
         servers = {DAEMON: served_by(opener.daemon, workspace)}
+        (unrecorded,) = opener.open(IPYKERNEL, [DAEMON_UNRECORDED])
+        unrecorded.client.stop_listening()
         for name, opened in zip(PEERS, (open_jupyter_server, open_kernel_gateway), strict=True):
             servers[name] = stack.enter_context(opened(workspace))
             unlimited = stack.enter_context(opened(workspace, UNLIMITED))
@@ -51,6 +54,10 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
         for name, server in servers.items():
             kernel_id = stack.enter_context(server.start_kernel(IPYKERNEL))
             bursts[name] = partial(burst, name, server, kernel_id)
+        ours = servers[DAEMON]
+        bursts[DAEMON_UNRECORDED] = partial(
+            burst, DAEMON_UNRECORDED, ours, kernel_of(ours, unrecorded.session)
+        )
         arrivals = interleaved(bursts, effort.cell_burst_rounds)
     others = [name for name in servers if name != DAEMON]
     fastest = max(others, key=lambda name: median_rate(arrivals, name))

@@ -6,17 +6,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from statistics import median
-from typing import Any
 
 from bench import messages
 from bench.effort import Effort
-from bench.errors import BenchError
 from bench.messages import HEADER
 from bench.report import Result, Target, median_and_range
 from bench.sides import DAEMON_UNRECORDED, Side, Sides
 from bench.subscribers import Heard, Subscribers, open_subscribers
-from bench.web_client import WebServer
-from bench.web_servers import served_by
+from bench.web_servers import kernel_of, served_by
 from bench.web_subscribers import MODULE
 from bench.workspace import SYNTHETIC, Workspace
 
@@ -37,7 +34,7 @@ def web_fanout(workspace: Workspace, effort: Effort) -> Result:
         (side,) = opener.open(SYNTHETIC, [DAEMON_UNRECORDED])
         side.client.stop_listening()
         server = served_by(opener.daemon, workspace)
-        channels = server.channels(_kernel_of(server, side.session))
+        channels = server.channels(kernel_of(server, side.session))
 
         def connect_web(size: int, msg_id: bytes) -> Subscribers:
             by_web.connect(channels, size, msg_id, server.token)
@@ -55,15 +52,6 @@ def web_fanout(workspace: Workspace, effort: Effort) -> Result:
                     rate[name][size].append(count / seconds)
                     incomplete += name == WEB and not heard.complete
     return _result(cpu, rate, count, incomplete)
-
-
-def _kernel_of(server: WebServer, session: str) -> str:
-    """Return the id by which the API knows a session's kernel."""
-    kernels: list[dict[str, Any]] = server.request("GET", "kernels")
-    for kernel in kernels:
-        if kernel["kmux"]["session"] == session:
-            return str(kernel["id"])
-    raise BenchError(f"the API does not know {session}")
 
 
 def _burst(

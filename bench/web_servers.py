@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.errors import BenchError
 from bench.kmux_daemon import START_SECONDS, RunningDaemon
@@ -72,6 +73,15 @@ def served_by(daemon: RunningDaemon, workspace: Workspace) -> WebServer:
     file = Path(workspace.environment["KMUX_DATA_DIR"]) / "web.json"
     token = json.loads(file.read_bytes())["token"]
     return WebServer(status.url, token, daemon.process)
+
+
+def kernel_of(server: WebServer, session: str) -> str:
+    """Return the id by which kmux's API knows a session's kernel."""
+    kernels: list[dict[str, Any]] = server.request("GET", "kernels")
+    for kernel in kernels:
+        if kernel["kmux"]["session"] == session:
+            return str(kernel["id"])
+    raise BenchError(f"the API does not know {session}")
 
 
 def _free_port() -> int:
