@@ -111,7 +111,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measure kmux beside direct ZMQ, libzmq's zmq_proxy, jupyter_server and its like.",
+        description="Measure kmux beside direct ZMQ, zmq_proxy, jupyter_server and its gateway.",
     )
     parser.add_argument(
         "scenarios",
