@@ -225,14 +225,23 @@ def _decode(frame: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def lab_server(workplace: Workplace, *arguments: str, **environment: str) -> Iterator[LabServer]:
-    """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left."""
+def lab_server(
+    workplace: Workplace,
+    *arguments: str,
+    application: str = "jupyterlab",
+    log_name: str = "lab.log",
+    **environment: str,
+) -> Iterator[LabServer]:
+    """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left.
+
+    ``application`` may be its mere server instead, ``jupyter_server``.
+    """
     prefix = workplace.root / "prefix"
     installed = workplace.kmux("kernelspec", "install", "--prefix", str(prefix), **environment)
     assert installed.returncode == 0, installed.stderr
-    log = (workplace.root / "lab.log").open("w+")
+    log = (workplace.root / log_name).open("w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+        [sys.executable, "-m", application, "--no-browser", "--allow-root", "--port=0"]
         + [f"--ServerApp.root_dir={workplace.root}", *arguments],
         env={
             **workplace.environment,

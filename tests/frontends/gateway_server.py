@@ -1,0 +1,114 @@
+"""Jupyter's server as a client of the daemon's: ``--gateway-url``. And a window on it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websocket
+
+from tests.frontends.kmux_process import DEADLINE, Daemon
+from tests.frontends.lab_server import SUBPROTOCOL, TOKEN, LabServer, Window, lab_server
+
+_numbers = count(1)
+
+
+class LegacyWindow(Window):
+    """A window in the form that is spoken where the server chooses no subprotocol: text."""
+
+    def _connect(self) -> None:
+        """Connect as Chrome does: the subprotocol that is offered is not chosen, so it hangs up and
+        comes again. The server keeps what it has opened for the first one, and reads it never."""
+        header = [f"Authorization: token {TOKEN}"]
+        with pytest.raises(websocket.WebSocketException):
+            websocket.create_connection(
+                self._url, timeout=DEADLINE, header=header, subprotocols=[SUBPROTOCOL]
+            )
+        self._socket = websocket.create_connection(self._url, timeout=DEADLINE, header=header)
+        self.arrive()
+
+    def send(
+        self,
+        channel: str,
+        msg_type: str,
+        content: dict[str, Any],
+        subshell: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> str:
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
+        header |= {"username": "", "date": "", "version": "5.2"}
+        message = {
+            "channel": channel,
+            "header": {**header, "subshell_id": subshell},
+            "parent_header": {},
+            "metadata": metadata or {},
+            "content": content,
+            "buffers": [],
+        }
+        self._socket.send(json.dumps(message))
+        return header["msg_id"]
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
+        message: dict[str, Any] = json.loads(self._socket.recv())
+        return message | {"msg_type": message["header"]["msg_type"]}
+
+
+class GatewayServer:
+    """A running ``jupyter server --gateway-url``."""
+
+    def __init__(self, server: LabServer, log: Path) -> None:
+        self.server = server
+        self.request = server.request
+        self.start_kernel = server.start_kernel
+        self.windows: list[LegacyWindow] = []
+        self._log = log
+
+    def window(self, kernel_id: str) -> LegacyWindow:
+        window = LegacyWindow(self.server.url.replace("http", "ws", 1), kernel_id)
+        self.windows.append(window)
+        return window
+
+    def picture(self, address: str) -> bytes:
+        """What a browser loads of a kernelspec."""
+        request = urllib.request.Request(
+            self.server.url.rstrip("/") + address, headers={"Authorization": f"token {TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=DEADLINE) as response:
+            body: bytes = response.read()
+        return body
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def close(self) -> None:
+        for window in self.windows:
+            window.close()
+        self.windows.clear()
+
+
+@contextmanager
+def gateway_server(daemon: Daemon) -> Iterator[GatewayServer]:
+    """Start one whose kernels are the daemon's; it exits when the block is left."""
+    place = daemon.json("web")
+    name = f"gateway-{next(_numbers)}.log"
+    with lab_server(
+        daemon.workplace,
+        f"--gateway-url={place['url']}",
+        f"--GatewayClient.auth_token={place['token']}",
+        application="jupyter_server",
+        log_name=name,
+    ) as server:
+        gateway = GatewayServer(server, daemon.workplace.root / name)
+        try:
+            yield gateway
+        finally:
+            gateway.close()
