@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test check bench conformance differential soak lock clean
+.PHONY: help lab test check bench conformance conformance-api differential soak lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -16,6 +16,7 @@ help:
 	@echo "make bench        measure against direct ZMQ, zmq_proxy and jupyter_server"
 	@echo "make conformance  other projects' test suites, directly and through kmux"
 	@echo "make differential  10,000 random conversations, directly and through kmux: an hour"
+	@echo "make conformance-api  the HTTP API against its OpenAPI document: four minutes"
 	@echo "make soak         the long runs: a million messages, floods of garbage"
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -47,6 +48,9 @@ bench: $(VENV)/ready
 
 conformance: $(VENV)/ready
 	$(BIN)/python -m conformance
+
+conformance-api: $(VENV)/ready
+	$(BIN)/python -m conformance.api
 
 differential: $(VENV)/ready
 	$(BIN)/python -m conformance.differential

@@ -33,6 +33,10 @@ from bench import (
     roundtrip,
     session,
     slider,
+    web_burst,
+    web_fanout,
+    web_join,
+    web_roundtrip,
 )
 from bench.effort import FULL, QUICK, Effort
 from bench.errors import BenchError
@@ -55,6 +59,10 @@ SCENARIOS: dict[str, Callable[[Workspace, Effort], Result]] = {
     "daemon": daemon.daemon,
     "commands": commands.commands,
     "neighbour": neighbour.neighbour,
+    "web-roundtrip": web_roundtrip.web_roundtrip,
+    "web-burst": web_burst.web_burst,
+    "web-fanout": web_fanout.web_fanout,
+    "web-join": web_join.web_join,
     "record-path": record_path.record_path,
     "record-burst": record_burst.record_burst,
     "record-size": record_size.record_size,

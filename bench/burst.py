@@ -10,9 +10,9 @@ from statistics import median
 
 from bench.client import Arrival, Client, execute_content
 from bench.effort import Effort
-from bench.jupyter_side import open_jupyter_server
 from bench.report import Result, Target, median_and_range
 from bench.sides import DIRECT, JUPYTER, KMUX, ZMQ_PROXY, Side, Sides
+from bench.web_servers import open_jupyter_server
 from bench.workspace import IPYKERNEL, SYNTHETIC, Workspace
 
 SYNTHETIC_LIMIT = 0.5
@@ -42,13 +42,13 @@ def synthetic(workspace: Workspace, effort: Effort) -> Result:
     with Sides(workspace) as opener:
         sides = opener.open(SYNTHETIC, [DIRECT, ZMQ_PROXY, KMUX])
         bursts = {side.name: partial(burst, side) for side in sides}
-        arrivals = _interleaved(bursts, effort.burst_rounds)
-    result = _result(
+        arrivals = interleaved(bursts, effort.burst_rounds)
+    result = arrivals_result(
         f"burst-synthetic: {count:,} pre-built messages of 600 bytes",
         arrivals,
         Target(
             text="rate, kmux / zmq_proxy",
-            measured=_rate(arrivals, KMUX) / _rate(arrivals, ZMQ_PROXY),
+            measured=median_rate(arrivals, KMUX) / median_rate(arrivals, ZMQ_PROXY),
             limit=SYNTHETIC_LIMIT,
             at_most=False,
         ),
@@ -64,31 +64,23 @@ def synthetic(workspace: Workspace, effort: Effort) -> Result:
 def ipykernel(workspace: Workspace, effort: Effort) -> Result:
     """A loop in a real cell that displays something."""
     count = effort.cell_burst_messages
-    code = (
-        "from IPython.display import display\n"
-        f"for n in range({count}):\n"
-        "    display({'text/plain': f'{n:08d}'}, raw=True)"
-    )
-
-    def burst(client: Client) -> Arrival:
-        request = client.author.message("execute_request", execute_content(code))
-        return client.burst(request, count)
-
     with ExitStack() as stack:
         opener = stack.enter_context(Sides(workspace))
         server = stack.enter_context(open_jupyter_server(workspace))
         websocket = stack.enter_context(server.open_kernel(IPYKERNEL))
         sides = opener.open(IPYKERNEL, [DIRECT, ZMQ_PROXY, KMUX])
-        bursts: dict[str, Burst] = {side.name: partial(burst, side.client) for side in sides}
-        bursts[JUPYTER] = partial(websocket.burst, code, count)
-        arrivals = _interleaved(bursts, effort.cell_burst_rounds)
+        bursts: dict[str, Burst] = {
+            side.name: partial(burst_of_cell, side.client, count) for side in sides
+        }
+        bursts[JUPYTER] = partial(websocket.burst, displays(count), count)
+        arrivals = interleaved(bursts, effort.cell_burst_rounds)
     arrived = sum(a.received for a in arrivals[JUPYTER]) / len(arrivals[JUPYTER])
-    result = _result(
+    result = arrivals_result(
         f"burst-ipykernel: {count:,} display_data from a loop in a cell",
         arrivals,
         Target(
             text="rate, kmux / direct",
-            measured=_rate(arrivals, KMUX) / _rate(arrivals, DIRECT),
+            measured=median_rate(arrivals, KMUX) / median_rate(arrivals, DIRECT),
             limit=IPYKERNEL_LIMIT,
             at_most=False,
         ),
@@ -100,7 +92,23 @@ def ipykernel(workspace: Workspace, effort: Effort) -> Result:
     return result
 
 
-def _interleaved(bursts: Mapping[str, Burst], rounds: int) -> dict[str, list[Arrival]]:
+def displays(count: int) -> str:
+    """Return the code of a cell that displays so many things, numbered."""
+    return (
+        "from IPython.display import display\n"
+        f"for n in range({count}):\n"
+        "    display({'text/plain': f'{n:08d}'}, raw=True)"
+    )
+
+
+def burst_of_cell(client: Client, count: int) -> Arrival:
+    """Run such a cell."""
+    request = client.author.message("execute_request", execute_content(displays(count)))
+    return client.burst(request, count)
+
+
+def interleaved(bursts: Mapping[str, Burst], rounds: int) -> dict[str, list[Arrival]]:
+    """Have each of them in turn, so many times."""
     arrivals: dict[str, list[Arrival]] = defaultdict(list)
     for _ in range(rounds):
         for name, burst in bursts.items():
@@ -108,11 +116,14 @@ def _interleaved(bursts: Mapping[str, Burst], rounds: int) -> dict[str, list[Arr
     return arrivals
 
 
-def _rate(arrivals: Mapping[str, list[Arrival]], name: str) -> float:
+def median_rate(arrivals: Mapping[str, list[Arrival]], name: str) -> float:
     return median(arrival.rate for arrival in arrivals[name])
 
 
-def _result(title: str, arrivals: Mapping[str, list[Arrival]], target: Target) -> Result:
+def arrivals_result(
+    title: str, arrivals: Mapping[str, list[Arrival]], target: Target, ours: str = KMUX
+) -> Result:
+    """Show what arrived, and that nothing of ours was lost."""
     rows = []
     notes = []
     for name, those in arrivals.items():
@@ -121,7 +132,7 @@ def _result(title: str, arrivals: Mapping[str, list[Arrival]], target: Target) -
             (
                 name,
                 median_and_range([arrival.rate for arrival in those]),
-                f"{_rate(arrivals, name) / _rate(arrivals, DIRECT):.2f} ×",
+                f"{median_rate(arrivals, name) / median_rate(arrivals, DIRECT):.2f} ×",
                 f"{min(arrival.received for arrival in those):,}",
                 "yes" if all(arrival.in_order for arrival in those) else "NO",
                 f"{load:.0%}",
@@ -129,8 +140,8 @@ def _result(title: str, arrivals: Mapping[str, list[Arrival]], target: Target) -
         )
         if load > CLIENT_IS_BUSY:
             notes.append(f"the client is the bottleneck of {name}: it computes {load:.0%}")
-    lost = sum(arrival.expected - arrival.received for arrival in arrivals[KMUX])
-    disordered = sum(not arrival.in_order for arrival in arrivals[KMUX])
+    lost = sum(arrival.expected - arrival.received for arrival in arrivals[ours])
+    disordered = sum(not arrival.in_order for arrival in arrivals[ours])
     return Result(
         title=title,
         columns=(

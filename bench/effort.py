@@ -49,6 +49,9 @@ class Effort:
     neighbour_seconds: float
     command_rounds: int
     command_sessions: tuple[int, ...]
+    web_join_sliders: int
+    web_join_rounds: int
+    web_join_busy_rounds: int
 
 
 FULL = Effort(
@@ -92,6 +95,9 @@ FULL = Effort(
     neighbour_seconds=2.0,
     command_rounds=7,
     command_sessions=(1, 20),
+    web_join_sliders=100,
+    web_join_rounds=5,
+    web_join_busy_rounds=3,
 )
 """Some 15 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -136,5 +142,8 @@ QUICK = Effort(
     neighbour_seconds=1.0,
     command_rounds=2,
     command_sessions=(1, 20),
+    web_join_sliders=100,
+    web_join_rounds=1,
+    web_join_busy_rounds=1,
 )
 """Five minutes, to see that everything works; the figures are rough."""

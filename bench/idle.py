@@ -8,10 +8,10 @@ from typing import Any
 
 from bench.client import Client
 from bench.effort import Effort
-from bench.jupyter_side import open_jupyter_server
 from bench.processes import Process
 from bench.report import Result, Target
 from bench.sides import JUPYTER, KMUX, ZMQ_PROXY, Side, Sides
+from bench.web_servers import open_jupyter_server
 from bench.workspace import IPYKERNEL, SYNTHETIC, Workspace
 
 CPU_LIMIT_PERCENT = 0.3

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from bench.errors import BenchError
 from bench.processes import Process, running
 from bench.workspace import Workspace
@@ -31,9 +33,10 @@ class RunningDaemon:
         self.client = client_of(workspace)
         self._workspace = workspace
 
-    def new(self, kernel: str, name: str) -> SessionInfo:
+    def new(self, kernel: str, name: str, *, record: bool | None = None) -> SessionInfo:
         """Begin a session. Returns when its kernel has answered."""
-        return self.client.new(new_session(self._workspace, kernel, name))
+        wanted = new_session(self._workspace, kernel, name)
+        return self.client.new(msgspec.structs.replace(wanted, record=record))
 
 
 @contextlib.contextmanager

@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from statistics import median
 
 from bench.effort import Effort
-from bench.jupyter_side import open_jupyter_server
 from bench.report import Result, Target, median_and_range
 from bench.sides import DIRECT, JUPYTER, KMUX, ZMQ_PROXY, Side, Sides
+from bench.web_servers import open_jupyter_server
 from bench.workspace import IPYKERNEL, SYNTHETIC, Workspace
 
 ADDED_LIMIT = 1.5
 """Times what zmq_proxy adds; a naive trio hop is at 2.25 (PROTOCOL: "ZMQ on trio")."""
 JUPYTER_LIMIT = 0.25
-_CELL = "1+1"
+CELL = "1+1"
 
 
 def synthetic(workspace: Workspace, effort: Effort) -> Result:
@@ -94,10 +94,10 @@ def ipykernel(workspace: Workspace, effort: Effort) -> Result:
         clients[JUPYTER] = websocket.execute
         for execute in clients.values():
             for _ in range(5):  # warm up
-                execute(_CELL)
+                execute(CELL)
         for _ in range(effort.cell_rounds):
             for name, execute in clients.items():
-                executions = [execute(_CELL) for _ in range(effort.cells)]
+                executions = [execute(CELL) for _ in range(effort.cells)]
                 first[name].append(median(e.first_output for e in executions) * 1e3)
                 idle[name].append(median(e.idle for e in executions) * 1e3)
         protocol = websocket.subprotocol
@@ -106,7 +106,7 @@ def ipykernel(workspace: Workspace, effort: Effort) -> Result:
         (name, median_and_range(first[name], 2), median_and_range(idle[name], 2)) for name in first
     ]
     return Result(
-        title=f"roundtrip-ipykernel: execute {_CELL}, {effort.cells} cells one at a time",
+        title=f"roundtrip-ipykernel: execute {CELL}, {effort.cells} cells one at a time",
         columns=("side", "ms to first output", "ms to idle"),
         rows=rows,
         targets=[

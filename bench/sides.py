@@ -25,6 +25,7 @@ DIRECT, ZMQ_PROXY, KMUX, JUPYTER = "direct", "zmq_proxy", "kmux", "jupyter_serve
 UNRECORDED = "kmux --no-record"
 DAEMON = "kmux daemon"
 """Each side is a session of one daemon."""
+DAEMON_UNRECORDED = "kmux daemon, no record"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Sides:
             ZMQ_PROXY: self._open_zmq_proxy,
             KMUX: self._open_kmux,
             DAEMON: self._open_in_daemon,
+            DAEMON_UNRECORDED: partial(self._open_in_daemon, name=DAEMON_UNRECORDED, record=False),
             UNRECORDED: partial(self._open_kmux, name=UNRECORDED, options=["--no-record"]),
         }
 
@@ -93,10 +95,10 @@ class Sides:
         command = [sys.executable, "-m", "proxy", "run", "--kernel", kernel, "-f", str(file)]
         return self._open_proxy(name, [*command, "--name", session, *options], file, session)
 
-    def _open_in_daemon(self, kernel: str) -> Side:
-        session = self.daemon.new(kernel, self.workspace.new_file("session").stem)
+    def _open_in_daemon(self, kernel: str, name: str = DAEMON, record: bool | None = None) -> Side:
+        session = self.daemon.new(kernel, self.workspace.new_file("session").stem, record=record)
         file = Path(session.connection_file)
-        return self._side(DAEMON, file, self.daemon.process, session.name)
+        return self._side(name, file, self.daemon.process, session.name)
 
     def reach(self, name: str, file: Path) -> Side:
         """Connect to something that runs already."""

@@ -1,9 +1,9 @@
 """Many iopub subscribers: processes that hold several sockets each, driven over a pipe.
 
-``python -m bench.subscribers`` reads orders from stdin, one a line: ``{"url", "sockets",
-"msg_id"}``. It connects that many SUB sockets, writes ``"ready"`` once each of them has heard
-anything, receives until each has heard the idle of that request, and writes ``{"numbers": [[how
-many in order, the last one], …], "finished": monotonic seconds}``.
+``python -m bench.subscribers`` reads orders from stdin, one a line: ``{"url", "token", "sockets",
+"msg_id"}`` (ZMQ has no use for the token). It connects that many SUB sockets, writes ``"ready"``
+once each of them has heard anything, receives until each has heard the idle of that request, and
+writes ``{"numbers": [[how many in order, the last one], …], "finished": monotonic seconds}``.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Subscribers:
         self._processes = processes
         self._used: list[subprocess.Popen[str]] = []
 
-    def connect(self, url: str, subscribers: int, msg_id: bytes) -> None:
+    def connect(self, url: str, subscribers: int, msg_id: bytes, token: str = "") -> None:
         """Have so many sockets connect and wait for the outputs of a request."""
         shares = [len(range(i, subscribers, PROCESSES)) for i in range(PROCESSES)]
         self._used = [p for p, share in zip(self._processes, shares, strict=True) if share]
         for process, share in zip(self._processes, shares, strict=True):
             if share:
-                order = {"url": url, "sockets": share, "msg_id": msg_id.decode()}
+                order = {"url": url, "token": token, "sockets": share, "msg_id": msg_id.decode()}
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(order) + "\n")
                 process.stdin.flush()
@@ -102,13 +102,15 @@ def _output(process: subprocess.Popen[str]) -> IO[str]:
 
 
 @contextlib.contextmanager
-def open_subscribers(workspace: Workspace) -> Iterator[Subscribers]:
+def open_subscribers(
+    workspace: Workspace, module: str = "bench.subscribers"
+) -> Iterator[Subscribers]:
     """Run the processes while the context lasts; they end when their stdin is closed."""
     processes: list[subprocess.Popen[str]] = []
     try:
         for _ in range(PROCESSES):
             process = subprocess.Popen(
-                [sys.executable, "-m", "bench.subscribers"],
+                [sys.executable, "-m", module],
                 env=workspace.environment,
                 cwd=workspace.directory,
                 stdin=subprocess.PIPE,

@@ -66,7 +66,10 @@ EVENTS = frozenset(
         "session.unreadable",
         "stdin.answer_ignored",
         "stdin.asker_gone",
+        "web.not_served",
+        "web.port_lost",
         "web.rejected",
+        "web.served",
     }
 )
 """Every event that kmux logs: ``noun.verb``. A test compares it with the source."""

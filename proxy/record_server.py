@@ -71,7 +71,7 @@ class RecordServer:
             WebSocketRoute(
                 path="/record/sync", talk=self._read_along, max_message_bytes=MAX_FRAME_BYTES
             ),
-            Route(method="GET", path="/record/blobs/{sha256}", answer=self._answer_blob),
+            Route(method="GET", path="/record/blobs/{sha256}", answer=self.answer_blob),
         ]
         self.front = WebFront(
             routes, self, token=self.token, address=address, port=port, origins=origins
@@ -162,7 +162,8 @@ class RecordServer:
 
     # Blobs
 
-    async def _answer_blob(self, request: Request) -> Response:
+    async def answer_blob(self, request: Request) -> Response:
+        """Answer with the blob whose name stands in the path's place ``sha256``."""
         sha256 = request.places["sha256"]
         tag = f'"{sha256}"'
         if request.header(b"if-none-match") == tag:

@@ -81,6 +81,7 @@ class Runner:
         self._log = log()
         self._carry_out: dict[type[cmd.Command], Callable[[Any], None]] = {
             cmd.ToAll: self._to_all,
+            cmd.ToAllBut: self._to_all_but,
             cmd.ToClient: self._to_client,
             cmd.ToSubscriber: self._to_subscriber,
             cmd.ToKernel: self._to_kernel,
@@ -153,9 +154,10 @@ class Runner:
         """
         self.dispatch(ev.InterruptRequested(at=time.time(), endpoint=endpoint))
 
-    def restart(self) -> None:
-        """Restart the kernel for everybody, also one that is dead."""
-        self.dispatch(ev.RestartRequested(at=time.time()))
+    def restart(self, for_whom: frozenset[ClientId] = frozenset()) -> None:
+        """Restart the kernel for everybody, also one that is dead. ``for_whom`` are the clients
+        of who wants it: they are not told of it."""
+        self.dispatch(ev.RestartRequested(at=time.time(), clients=for_whom))
 
     def terminate(self) -> None:
         """Pass SIGTERM on: whoever sent it to us as a kernel decides what comes next."""
@@ -276,6 +278,10 @@ class Runner:
     def _to_all(self, command: cmd.ToAll) -> None:
         for endpoint in self._endpoints.values():
             endpoint.publish(command.message)
+
+    def _to_all_but(self, command: cmd.ToAllBut) -> None:
+        for endpoint in self._endpoints.values():
+            endpoint.publish(command.message, command.clients)
 
     def _to_client(self, command: cmd.ToClient) -> None:
         client, channel, message = command.client, command.channel, command.message

@@ -34,3 +34,11 @@ def needs_node() -> None:
     for command in ("node", "npm"):
         if shutil.which(command) is None:
             lacks(f"there is no {command}", "nodejs npm")
+
+
+def needs_chromium() -> str:
+    """Return Debian's Chromium; skip a test with a browser where there is none."""
+    found = shutil.which("chromium")
+    if found is None:
+        lacks("there is no chromium", "chromium")
+    return found

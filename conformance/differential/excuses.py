@@ -113,7 +113,7 @@ def _is_answered_here(side: Canonical, place: int) -> bool:
 AMENDMENTS = (
     Amendment(
         name="true status",
-        reason="after what kmux answers while a cell runs, the cell's busy is told again",
+        reason="after whatever became idle while a cell runs, the cell's busy is told again",
         amend=_true_status,
     ),
     Amendment(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -58,12 +57,13 @@ def command(name: str, output: Path | None, into: Path | None, force: bool) -> N
 def _export(whole: WholeRecord, output: Path, force: bool) -> None:
     from proxy.record import export, notebook_file
 
-    made = export.export(whole, _kernelspec(whole))
+    made = export.export(whole, recorded.kernelspec_of(whole))
     _write(output, notebook_file.written(made.notebook), force)
     _say(f"{output}: {_count(made.cells)}", made.missing)
 
 
 def _merge(name: str, into: Path, output: Path | None, force: bool) -> None:
+    from proxy.jupyter import trust
     from proxy.record import merging, notebook_file
 
     before = notebook_file.read(into)
@@ -74,6 +74,8 @@ def _merge(name: str, into: Path, output: Path | None, force: bool) -> None:
         _write(output, text, force)
     elif text != before.text:
         notebook_file.replace(before, text, force=force)
+    if trust.is_trusted(before.text):  # what ran here is this user's own
+        trust.trust(text)
     rest = f"; {_count(made.others)} did not run in {name}" if made.others else ""
     _say(f"{output or into}: the outputs of {_count(made.cells)}{rest}", made.missing)
 
@@ -95,16 +97,3 @@ def _say(done: str, missing: list[str]) -> None:
 
 def _count(cells: int) -> str:
     return f"{cells:,} cell{'' if cells == 1 else 's'}"
-
-
-def _kernelspec(whole: WholeRecord) -> dict[str, Any]:
-    """Say which kernel it was, as far as its kernelspec is still installed."""
-    from proxy.kernels import specs
-
-    name = whole.record.kernel_name
-    try:
-        spec = specs.find(name)
-    except ConfigError:
-        language = whole.record.language
-        return {"display_name": name, "name": name} | ({"language": language} if language else {})
-    return {"display_name": spec.display_name, "language": spec.language, "name": name}

@@ -1,78 +1,77 @@
-"""``kmux lab``: JupyterLab on a shared kernel, and the line with which a console joins it."""
+"""``kmux lab``: JupyterLab on shared kernels, and the line with which a console joins."""
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import signal
-import subprocess
 import sys
-import time
-import urllib.request
+import webbrowser
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
-from jupyter_core.paths import jupyter_runtime_dir
+import msgspec
 
-from proxy.errors import ConfigError, KernelGone
+from proxy.cli.names import SessionName
+from proxy.errors import ConfigError, NotFound
 from proxy.jupyter import kernelspecs
-from proxy.settings import load
+from proxy.jupyter.lab import Lab
+from proxy.kernels.specs import SHARED_PREFIX
+from proxy.settings import load, runtime_dir
 
-START_SECONDS = 60.0
+
+class _Opened(msgspec.Struct, frozen=True):
+    """What there is to open."""
+
+    root: Path
+    notebook: str | None
+    kernel: str
 
 
 @click.command("lab")
-@click.argument("notebook", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--kernel", default="python3", show_default=True, help="An installed kernelspec.")
+@click.argument("target", required=False, metavar="[NOTEBOOK|NAME]", type=SessionName())
+@click.option("--kernel", help="An installed kernelspec; default: the notebook's own, or python3.")
 @click.option("--port", default=8888, show_default=True, help="If it is taken, the next free one.")
-def command(notebook: Path, kernel: str, port: int) -> None:
-    """Open a notebook in JupyterLab, on a kernel that other frontends can join.
+@click.option("--no-browser", is_flag=True, help="Print the address, and open nothing.")
+def command(target: str | None, kernel: str | None, port: int, no_browser: bool) -> None:
+    """Open JupyterLab with all its kernels shared: on a notebook, on session NAME, or on this
+    directory.
+
+    A session that has no notebook gets one, NAME.ipynb, with what it has done so far.
 
     \b
     Example:
       kmux lab analysis.ipynb
+      kmux lab analysis        (a session of kmux ps)
     """
-    try:
-        import jupyterlab  # type: ignore[import-untyped]  # noqa: F401
-    except ImportError:
-        raise ConfigError("JupyterLab is not installed here; pip install jupyterlab") from None
-    kernelspecs.install(
-        kernel,
-        kernelspecs.directory(user=False, sys_prefix=True, prefix=None),
-        in_daemon=load().daemon_execution,
-    )
-    token = secrets.token_hex(16)
-    root = notebook.resolve().parent
-    arguments = [
-        f"--port={port}",
-        f"--ServerApp.root_dir={root}",
-        "--no-browser",
-        "--log-level=WARN",
-    ]
-    if os.getuid() == 0:
-        arguments.append("--allow-root")
+    shelf = runtime_dir() / "lab"
+    settings = load()
+    opened = _opened(target, kernel or settings.default_kernel, shelf / "kernels")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *arguments],
-        env={**os.environ, "JUPYTER_TOKEN": token},
-    )
+    kernel_name = opened.kernel
+    in_daemon = settings.daemon_execution
+    lab = Lab(opened.root, port, kernelspecs=shelf, provisions=in_daemon)
     try:
-        running = _wait_for(server)
-        path = notebook.name
-        kernel_id = _start_session(running["url"], token, path, f"{kernel}{kernelspecs.SUFFIX}")
-        console = Path(sys.executable).parent / "jupyter"
-        click.echo(f"\n  JupyterLab   {running['url']}lab/tree/{quote(path)}?token={token}")
-        click.echo(f"  Join it by   {console} console --existing kernel-{kernel_id}.json\n")
+        if not (in_daemon and lab.is_ours) and not kernel_name.startswith(SHARED_PREFIX):
+            kernelspecs.install(kernel_name, shelf / "kernels", in_daemon=in_daemon)
+            kernel_name += kernelspecs.SUFFIX
+        lab.wait()
+        joining = None
+        if opened.notebook is not None:
+            joining = lab.start_session(opened.notebook, kernel_name)
+        page = lab.page(opened.notebook)
+        click.echo(f"\n  JupyterLab   {page}")
+        if joining is not None:
+            console = Path(sys.executable).parent / "jupyter"
+            click.echo(f"  Join it by   {console} console --existing kernel-{joining}.json\n")
+        if not no_browser:
+            webbrowser.open(page)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # JupyterLab asks whether it is meant
-        sys.exit(server.wait())
+        sys.exit(lab.process.wait())
     finally:
-        if server.poll() is None:
-            server.terminate()
-            server.wait()
+        lab.stop()
 
 
 def _end(number: int, frame: object) -> None:
@@ -80,38 +79,62 @@ def _end(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
-def _wait_for(server: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Wait until the server has written where it listens; return that file."""
-    file = Path(jupyter_runtime_dir()) / f"jpserver-{server.pid}.json"
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise KernelGone(f"JupyterLab ended with status {server.returncode}; its log is above")
-        try:
-            running: dict[str, Any] = json.loads(file.read_bytes())
-            return running
-        except (OSError, ValueError):
-            time.sleep(0.05)
-    raise KernelGone(f"JupyterLab did not start within {START_SECONDS:.0f} s; its log is above")
+def _opened(target: str | None, kernel: str, shelf: Path) -> _Opened:
+    """Find out what is meant: a file, or a session."""
+    if target is None:
+        return _Opened(Path.cwd(), None, kernel)
+    file = Path(target)
+    if file.is_file():
+        own = _kernel_of(file)
+        return _Opened(file.resolve().parent, file.name, own or kernel)
+    if file.suffix == ".ipynb" or os.sep in target:
+        raise ConfigError(f"there is no notebook {target}")
+    return _session(target, shelf)
 
 
-def _start_session(url: str, token: str, path: str, kernel: str) -> str:
-    """Start the notebook's kernel as JupyterLab would; it then opens the page on that one."""
-    body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": kernel}}
-    request = urllib.request.Request(  # noqa: S310 (the URL is our own server's)
-        f"{url}api/sessions",
-        json.dumps(body).encode(),
-        {"Authorization": f"token {token}", "Content-Type": "application/json"},
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(request, timeout=START_SECONDS) as response:  # noqa: S310
-                kernel_id: str = json.load(response)["kernel"]["id"]
-                return kernel_id
-        except urllib.error.HTTPError as error:
-            raise KernelGone(f"JupyterLab could not start the kernel: {error}") from None
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+def _session(name: str, shelf: Path) -> _Opened:
+    """Have a kernelspec that attaches to a session, and a notebook to open it in."""
+    from proxy.cli.sessions import find
+
+    try:
+        _, session = find(name)
+    except NotFound:
+        raise NotFound(f"there is no notebook {name}, and no session; see kmux ps") from None
+    kernelspecs.install_session(name, session.kernel, session.language, shelf)
+    notebook = Path(session.notebook or f"{name}.ipynb")
+    if not notebook.is_file():
+        notebook = Path(f"{name}.ipynb").absolute()
+        if not notebook.is_file():
+            _write(notebook, name)
+    return _Opened(notebook.resolve().parent, notebook.name, f"{SHARED_PREFIX}{name}")
+
+
+def _write(notebook: Path, name: str) -> None:
+    """Write what a session has done as a notebook, to go on in."""
+    from proxy.daemon import recorded
+    from proxy.record import export, notebook_file
+
+    try:
+        made = export.export(recorded.present(name), _spec(name))
+        text = notebook_file.written(made.notebook)
+    except ConfigError:  # it is not recorded
+        empty = {"cells": [], "metadata": {"kernelspec": _spec(name)}, "nbformat": 4}
+        text = json.dumps({**empty, "nbformat_minor": 5})
+    notebook_file.create(notebook, text)
+
+
+def _spec(name: str) -> dict[str, Any]:
+    return {"display_name": f"Shared: {name}", "name": f"{SHARED_PREFIX}{name}"}
+
+
+def _kernel_of(notebook: Path) -> str | None:
+    """Return the kernelspec that a notebook names, if it is installed: it may be from elsewhere."""
+    from proxy.kernels import specs
+
+    try:
+        metadata = json.loads(notebook.read_bytes())["metadata"]["kernelspec"]
+        name = str(metadata["name"]).removesuffix(kernelspecs.SUFFIX)
+        specs.find(name)
+    except (OSError, ValueError, KeyError, TypeError, ConfigError):
+        return None
+    return name

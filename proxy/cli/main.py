@@ -41,7 +41,7 @@ MORE = {
         "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
         "doctor": "Look for what goes wrong, and say what to do about it.",
         "web": "Print the address of the status page and of the HTTP API.",
-        "lab": "Open a notebook in JupyterLab on a shared kernel.",
+        "lab": "Open JupyterLab with all its kernels shared.",
     },
 }
 COMMANDS = FIRST | {name: text for group in MORE.values() for name, text in group.items()}

@@ -27,9 +27,9 @@ def command(opens: bool, read_only: bool, as_json: bool) -> None:
     The address has the token in it, so keep it to yourself.
 
     \b
-    Examples:
+    Example:
       kmux web --open
-      jupyter lab --gateway-url "$(kmux web --json | jq -r .url)" ...
+      curl "$(kmux web --json | jq -r .url)api/kernels?token=..."
     """
     place = _served()
     page = place.read_only_page if read_only else place.page

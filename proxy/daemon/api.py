@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from proxy.daemon.vocabulary import Cancelled, ClientEntry, Flushed, QueueEntry, SessionInfo
 from proxy.endpoints.routes import Request, Response, Route, json_response
 
 if TYPE_CHECKING:
@@ -41,15 +42,63 @@ def session_routes(table: Callable[[], Awaitable[SessionTable]]) -> list[Route]:
 
         return handle
 
+    one = f"{PREFIX}/{{name}}"
     return [
-        Route(method="GET", path=PREFIX, answer=list_all),
-        Route(method="GET", path=f"{PREFIX}/{{name}}", answer=of_one(_describe)),
-        Route(method="POST", path=f"{PREFIX}/{{name}}/interrupt", answer=of_one(_interrupt)),
-        Route(method="POST", path=f"{PREFIX}/{{name}}/restart", answer=of_one(_restart)),
-        Route(method="POST", path=f"{PREFIX}/{{name}}/flush", answer=of_one(_flush)),
-        Route(method="GET", path=f"{PREFIX}/{{name}}/clients", answer=of_one(_clients)),
-        Route(method="GET", path=f"{PREFIX}/{{name}}/queue", answer=of_one(_queue)),
-        Route(method="DELETE", path=f"{PREFIX}/{{name}}/queue/{{msg_id}}", answer=of_one(_cancel)),
+        Route(
+            method="GET",
+            path=PREFIX,
+            answer=list_all,
+            summary="All sessions.",
+            gives=list[SessionInfo],
+        ),
+        Route(
+            method="GET",
+            path=one,
+            answer=of_one(_describe),
+            summary="A session.",
+            gives=SessionInfo,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/interrupt",
+            answer=of_one(_interrupt),
+            summary="Interrupt the cell that runs, whosever it is.",
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/restart",
+            answer=of_one(_restart),
+            summary="Restart the kernel, for everybody.",
+            gives=SessionInfo,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/flush",
+            answer=of_one(_flush),
+            summary="Write the record to the disk now.",
+            gives=Flushed,
+        ),
+        Route(
+            method="GET",
+            path=f"{one}/clients",
+            answer=of_one(_clients),
+            summary="Who is attached, longest first.",
+            gives=list[ClientEntry],
+        ),
+        Route(
+            method="GET",
+            path=f"{one}/queue",
+            answer=of_one(_queue),
+            summary="The cells that run and wait, in the order of their turns.",
+            gives=list[QueueEntry],
+        ),
+        Route(
+            method="DELETE",
+            path=f"{one}/queue/{{msg_id}}",
+            answer=of_one(_cancel),
+            summary="Take a cell that waits out of the queue.",
+            gives=Cancelled,
+        ),
     ]
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_ALIASES = 1000
 """Of one session: those of JupyterLabs that were killed stay."""
+MAX_NOTEBOOKS = 1000
+"""Of one session: those of clients that never delete them stay."""
 _OURS = uuid.UUID("8b7f2b5e-3f0f-4d6c-9a57-6b2f0c4f2c11")
 
 
@@ -90,8 +92,11 @@ class Attachments:
 
     def put(self, notebook: NotebookState) -> None:
         """Keep a notebook with the session of its kernel, and nowhere else. Raises
-        :class:`NotFound`."""
+        :class:`NotFound`, :class:`Conflict`."""
         live = self.find(notebook.kernel_id)
+        here = {each.id for each in live.state.notebooks} | {notebook.id}
+        if len(here) > MAX_NOTEBOOKS:
+            raise Conflict(f"{live.name} has {MAX_NOTEBOOKS} notebooks; delete some")
         for each, other in tuple(self.notebooks()):
             if each.id == notebook.id and other is not live:
                 self.remove(notebook.id)

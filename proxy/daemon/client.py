@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import quote
 
-import msgspec
-
 from proxy.daemon.http_client import DaemonClient, Lines
 from proxy.daemon.place import (
     has_sessions,
@@ -29,6 +27,7 @@ from proxy.daemon.vocabulary import (
     DaemonStatus,
     Flushed,
     NewSession,
+    OutputFile,
     QueueEntry,
     Rename,
     SessionInfo,
@@ -49,10 +48,6 @@ _LOOK_SECONDS = 0.01
 _DETACH = "import os, sys; os.fork() or os.setsid() or os.execv(sys.argv[1], sys.argv[1:])"
 """Be nobody's child: editors end their kernels with all descendants (VS Code), and kernels are the
 daemon's."""
-
-
-class _Output(msgspec.Struct, frozen=True):
-    file: str
 
 
 class Daemon:
@@ -124,7 +119,7 @@ class Daemon:
 
     def output_file(self, name: str) -> str:
         """Return the file with what a session's kernel writes to stdout and stderr."""
-        return self._client.request("GET", f"{_of(name)}/output", into=_Output).file
+        return self._client.request("GET", f"{_of(name)}/output", into=OutputFile).file
 
     def shim(self, wish: ShimRequest) -> AbstractContextManager[Lines[ShimNews]]:
         """Have a session served on a frontend's ports while the context lasts."""

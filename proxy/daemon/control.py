@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from itertools import islice
 from typing import Protocol
 
 from proxy.daemon.vocabulary import (
@@ -47,9 +49,9 @@ def visible(runner: Runner) -> list[ClientId]:
     return [client for client in runner.clients if comes_back(client)]
 
 
-def queue(session: ControlledSession) -> list[QueueEntry]:
-    """Return the cells that run and wait, in the order of their turns."""
-    return [_entry(execution) for execution in session.hosted.runner.executions]
+def queue(session: ControlledSession, limit: int | None = None) -> list[QueueEntry]:
+    """Return the cells that run and wait, in the order of their turns; the first ones."""
+    return [_entry(execution) for execution in islice(session.hosted.runner.executions, limit)]
 
 
 def cancel(session: ControlledSession, msg_id: str) -> Cancelled:
@@ -77,13 +79,13 @@ async def flush(session: ControlledSession) -> Flushed:
 def clients(session: ControlledSession) -> list[ClientEntry]:
     """Return who is attached, longest first."""
     runner = session.hosted.runner
-    waiting = [e.event.client for e in runner.executions if e.state is State.QUEUED]
+    waiting = Counter(e.event.client for e in runner.executions if e.state is State.QUEUED)
     entries = [
         ClientEntry(
             name=runner.clients[client].name,
             kind=session.kind_of(client),
             since=timestamp(runner.clients[client].since),
-            waiting=waiting.count(client),
+            waiting=waiting[client],
         )
         for client in visible(runner)
     ]
@@ -99,7 +101,13 @@ def _entry(execution: Execution) -> QueueEntry:
         msg_id=header.msg_id,
         subshell_id=header.subshell_id,
         code=_first_line(execution),
+        since=_since(execution),
     )
+
+
+def _since(execution: Execution) -> str | None:
+    is_running = execution.state is State.EXECUTING and execution.started is not None
+    return timestamp(execution.started or 0.0) if is_running else None
 
 
 def _first_line(execution: Execution) -> str:

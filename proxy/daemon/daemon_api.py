@@ -12,7 +12,9 @@ from proxy.daemon.vocabulary import (
     AttachRequest,
     DaemonStatus,
     NewSession,
+    OutputFile,
     Rename,
+    SessionInfo,
     ShimCalled,
     ShimRequest,
 )
@@ -54,14 +56,71 @@ class DaemonApi:
         one = f"{PREFIX}/{{name}}"
         return [
             *session_routes(self._sessions),
-            Route(method="GET", path="/kmux/daemon", answer=self._tell),
-            Route(method="DELETE", path="/kmux/daemon", answer=self._stop),
-            Route(method="POST", path=PREFIX, answer=self._new),
-            Route(method="POST", path="/kmux/adoptions", answer=self._adopt),
-            Route(method="DELETE", path=one, answer=self._stop_session),
-            Route(method="PATCH", path=one, answer=self._rename),
-            Route(method="POST", path=f"{one}/endpoints", answer=self._attach),
-            Route(method="GET", path=f"{one}/output", answer=self._output),
+            Route(
+                method="GET",
+                path="/kmux/daemon",
+                answer=self._tell,
+                summary="The daemon: its process, its version, its address.",
+                gives=DaemonStatus,
+            ),
+            Route(
+                method="DELETE",
+                path="/kmux/daemon",
+                answer=self._stop,
+                summary="End the daemon; kernels go on, and the next daemon has them.",
+                query={"all": "End all sessions and their kernels as well, whatever its value."},
+            ),
+            Route(
+                method="POST",
+                path=PREFIX,
+                answer=self._new,
+                summary="Begin a session, and wait until its kernel answers.",
+                takes=NewSession,
+                gives=SessionInfo,
+                status=201,
+                refuses=(409, 503),
+            ),
+            Route(
+                method="POST",
+                path="/kmux/adoptions",
+                answer=self._adopt,
+                summary="Share a kernel that somebody else started.",
+                takes=Adoption,
+                gives=SessionInfo,
+                status=201,
+                refuses=(409, 503),
+            ),
+            Route(
+                method="DELETE",
+                path=one,
+                answer=self._stop_session,
+                summary="End a session and its kernel.",
+            ),
+            Route(
+                method="PATCH",
+                path=one,
+                answer=self._rename,
+                summary="Call a session otherwise.",
+                takes=Rename,
+                gives=SessionInfo,
+                refuses=(409,),
+            ),
+            Route(
+                method="POST",
+                path=f"{one}/endpoints",
+                answer=self._attach,
+                summary="Have a set of ZMQ ports, for frontends with connection files.",
+                takes=AttachRequest,
+                gives=Attached,
+                status=201,
+            ),
+            Route(
+                method="GET",
+                path=f"{one}/output",
+                answer=self._output,
+                summary="Which file has what the kernel itself writes to stdout and stderr.",
+                gives=OutputFile,
+            ),
         ]
 
     async def _tell(self, request: Request) -> Response:
@@ -96,7 +155,7 @@ class DaemonApi:
     async def _output(self, request: Request) -> Response:
         """Tell where the kernel's own output is."""
         live = (await self._sessions()).get(request.places["name"])
-        return json_response({"file": str(live.directory.kernel.output_file)})
+        return json_response(OutputFile(file=str(live.directory.kernel.output_file)))
 
     async def _shim(self, request: Request) -> Response:
         shim = await (await self._shims()).attach(request.read(ShimRequest))

@@ -11,14 +11,21 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from proxy import __version__
 from proxy.daemon.attachments import Attachments, own_id
 from proxy.daemon.client import environment
 from proxy.daemon.control import visible
+from proxy.daemon.jupyter_vocabulary import (
+    Identity,
+    KernelModel,
+    KernelOrigin,
+    Me,
+    NewKernel,
+    ServerStatus,
+    Version,
+)
 from proxy.daemon.vocabulary import NewSession
 from proxy.endpoints.routes import (
     Request,
@@ -46,12 +53,6 @@ NOTEBOOK = "JPY_SESSION_NAME"
 ONE = "/api/kernels/{kernel_id}"
 
 
-class _NewKernel(msgspec.Struct):
-    name: str | None = None
-    path: str | None = None
-    env: dict[str, str] = {}
-
-
 class KernelApi:
     """The routes of ``/api/kernels`` and of what a client asks first."""
 
@@ -65,35 +66,86 @@ class KernelApi:
     def routes(self) -> list[Route | WebSocketRoute]:
         """Return all routes."""
         return [
-            Route(method="GET", path="/api", answer=self._version),
-            Route(method="GET", path="/api/status", answer=self._status),
-            Route(method="GET", path="/api/me", answer=self._me),
-            Route(method="GET", path="/api/kernels", answer=self._list),
-            Route(method="POST", path="/api/kernels", answer=self._start),
-            Route(method="GET", path=ONE, answer=self._get),
-            Route(method="DELETE", path=ONE, answer=self._detach),
-            Route(method="POST", path=f"{ONE}/interrupt", answer=self._interrupt),
-            Route(method="POST", path=f"{ONE}/restart", answer=self._restart),
+            Route(
+                method="GET",
+                path="/api",
+                answer=self._version,
+                summary="The version of kmux.",
+                gives=Version,
+            ),
+            Route(
+                method="GET",
+                path="/api/status",
+                answer=self._status,
+                summary="How many kernels and connections there are, and since when.",
+                gives=ServerStatus,
+            ),
+            Route(
+                method="GET",
+                path="/api/me",
+                answer=self._me,
+                summary="Whether the token is for everything or for looking.",
+                gives=Me,
+            ),
+            Route(
+                method="GET",
+                path="/api/kernels",
+                answer=self._list,
+                summary="All kernels. One that frontends have joined has an id for each of these.",
+                gives=list[KernelModel],
+            ),
+            Route(
+                method="POST",
+                path="/api/kernels",
+                answer=self._start,
+                summary="Start a kernel, or join one that runs (shared-NAME).",
+                takes=NewKernel,
+                gives=KernelModel,
+                status=201,
+                refuses=(409, 503),
+            ),
+            Route(method="GET", path=ONE, answer=self._get, summary="A kernel.", gives=KernelModel),
+            Route(
+                method="DELETE",
+                path=ONE,
+                answer=self._detach,
+                summary="Detach: the id is given back, and the kernel goes on.",
+            ),
+            Route(
+                method="POST",
+                path=f"{ONE}/interrupt",
+                answer=self._interrupt,
+                summary="Interrupt the cell that runs, whosever it is.",
+            ),
+            Route(
+                method="POST",
+                path=f"{ONE}/restart",
+                answer=self._restart,
+                summary="Restart the kernel, for everybody.",
+                gives=KernelModel,
+            ),
             WebSocketRoute(
                 path=f"{ONE}/channels",
                 admit=self._admit,
                 talk=self._talk,
                 max_message_bytes=MAX_MESSAGE_BYTES,
                 subprotocols=(V1,),
+                summary="Talk to a kernel; without the subprotocol, in the legacy form.",
+                query={"session_id": "Who this is: under the same name one gets what one missed."},
             ),
         ]
 
-    def model(self, kernel_id: str, live: LiveSession) -> dict[str, Any]:
+    def model(self, kernel_id: str, live: LiveSession) -> KernelModel:
         """Return what there is to say of a kernel."""
         runner = live.hosted.runner
-        return {
-            "id": kernel_id,
-            "name": live.state.kernel_name,
-            "last_activity": moment(runner.last_activity or live.state.created),
-            "execution_state": live.describe().status,
-            "connections": len(visible(live.hosted.runner)),
-            "kmux": {"session": live.name, "alias": kernel_id != own_id(live)},
-        }
+        return KernelModel(
+            id=kernel_id,
+            name=live.state.kernel_name,
+            last_activity=moment(runner.last_activity or live.state.created),
+            execution_state=live.describe().status,
+            connections=len(visible(runner)),
+            kmux=KernelOrigin(session=live.name, alias=kernel_id != own_id(live)),
+        )
 
     async def start(self, name: str | None, env: dict[str, str], path: str | None) -> str:
         """Start a kernel, or attach to one that runs ("shared-NAME"). Returns its id.
@@ -123,25 +175,23 @@ class KernelApi:
         return own_id(live) if own_id(live) not in known else self._attachments.attach(live)
 
     async def _version(self, request: Request) -> Response:
-        return json_response({"version": __version__})
+        return json_response(Version(version=__version__))
 
     async def _status(self, request: Request) -> Response:
         sessions = self._sessions.all()
         last = max((live.hosted.runner.last_activity for live in sessions), default=0.0)
         return json_response(
-            {
-                "started": moment(self._began),
-                "last_activity": moment(last or self._began),
-                "connections": sum(len(visible(live.hosted.runner)) for live in sessions),
-                "kernels": len(sessions),
-            }
+            ServerStatus(
+                started=moment(self._began),
+                last_activity=moment(last or self._began),
+                connections=sum(len(visible(live.hosted.runner)) for live in sessions),
+                kernels=len(sessions),
+            )
         )
 
     async def _me(self, request: Request) -> Response:
         who = "onlooker" if request.read_only else "owner"
-        names = dict.fromkeys(("username", "name", "display_name"), who)
-        nothing = {"initials": None, "avatar_url": None, "color": None}
-        return json_response({"identity": {**names, **nothing}, "permissions": {}})
+        return json_response(Me(identity=Identity(username=who, name=who, display_name=who)))
 
     async def _list(self, request: Request) -> Response:
         return json_response([self.model(*each) for each in self._attachments.all()])
@@ -151,7 +201,7 @@ class KernelApi:
         return json_response(self.model(kernel_id, self._attachments.find(kernel_id)))
 
     async def _start(self, request: Request) -> Response:
-        wish = request.read(_NewKernel)
+        wish = request.read(NewKernel)
         kernel_id = await self.start(wish.name, wish.env, wish.path)
         model = self.model(kernel_id, self._attachments.find(kernel_id))
         return json_response(model, ("Location", f"/api/kernels/{kernel_id}"), status=201)
@@ -167,7 +217,7 @@ class KernelApi:
     async def _restart(self, request: Request) -> Response:
         kernel_id = request.places["kernel_id"]
         live = self._attachments.find(kernel_id)
-        live.restart()
+        live.restart(live.web.by(kernel_id))
         return json_response(self.model(kernel_id, live))
 
     def _admit(self, request: Request) -> Response | None:
@@ -184,7 +234,8 @@ class KernelApi:
             await socket.close(*_gone(error))
             return
         door = live.web.clients(read_only=request.read_only)
-        await door.serve(socket, request.query.get("session_id"))
+        kernel_id = request.places["kernel_id"]
+        await door.serve(socket, request.query.get("session_id"), kernel_id)
 
 
 def _gone(error: NotFound) -> tuple[int, str]:

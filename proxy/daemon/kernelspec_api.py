@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import mimetypes
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 from jupyter_client.kernelspec import KernelSpec
 from traitlets import TraitError
 
+from proxy.daemon.jupyter_vocabulary import Kernelspec, KernelspecModel, Kernelspecs
 from proxy.endpoints.routes import Request, Response, Route, json_response
 from proxy.errors import NotFound
 from proxy.kernels.specs import SHARED_METADATA, SHARED_PREFIX, RealKernelSpecManager
@@ -34,13 +35,31 @@ class KernelspecApi:
     def routes(self) -> list[Route]:
         """Return all routes."""
         return [
-            Route(method="GET", path="/api/kernelspecs", answer=self._list),
-            Route(method="GET", path="/api/kernelspecs/{name}", answer=self._get),
-            Route(method="GET", path="/kernelspecs/{name}/{file}", answer=self._resource),
+            Route(
+                method="GET",
+                path="/api/kernelspecs",
+                answer=self._list,
+                summary="Installed kernels, and each session as one (shared-NAME).",
+                gives=Kernelspecs,
+            ),
+            Route(
+                method="GET",
+                path="/api/kernelspecs/{name}",
+                answer=self._get,
+                summary="A kernelspec.",
+                gives=KernelspecModel,
+            ),
+            Route(
+                method="GET",
+                path="/kernelspecs/{name}/{file}",
+                answer=self._resource,
+                summary="A file of a kernelspec that frontends load: its logo.",
+                gives=bytes,
+            ),
         ]
 
     async def _list(self, request: Request) -> Response:
-        return json_response({"default": self._default, "kernelspecs": await self._models()})
+        return json_response(Kernelspecs(default=self._default, kernelspecs=await self._models()))
 
     async def _get(self, request: Request) -> Response:
         name = request.places["name"]
@@ -60,20 +79,19 @@ class KernelspecApi:
             headers=(("Content-Type", kind), ("Content-Security-Policy", "sandbox")), body=body
         )
 
-    async def _models(self) -> dict[str, Any]:
+    async def _models(self) -> dict[str, KernelspecModel]:
         models = await trio.to_thread.run_sync(_installed)
         for live in self._sessions.all():
             name, kernel = f"{SHARED_PREFIX}{live.name}", live.state.kernel_name
-            like = models.get(kernel, {"spec": {}, "resources": {}})
-            spec: dict[str, Any] = {
-                "argv": [],
-                "env": {},
-                "display_name": f"Shared: {live.name}",
-                "language": live.describe().language or like["spec"].get("language", ""),
-                "interrupt_mode": "message",
-                "metadata": {SHARED_METADATA: {"session": live.name}},
-            }
-            models[name] = {"name": name, "spec": spec, "resources": like["resources"]}
+            like = models.get(kernel)
+            language = live.describe().language or (like.spec.language if like else "")
+            spec = Kernelspec(
+                display_name=f"Shared: {live.name}",
+                language=language,
+                metadata={SHARED_METADATA: {"session": live.name}},
+            )
+            resources = like.resources if like else {}
+            models[name] = KernelspecModel(name=name, spec=spec, resources=resources)
         return models
 
 
@@ -82,24 +100,32 @@ def _directories() -> dict[str, Path]:
     return {name: Path(directory) for name, directory in found.items()}
 
 
-def _installed() -> dict[str, Any]:
+def _installed() -> dict[str, KernelspecModel]:
     """Read all kernelspecs. One that is damaged is nobody's kernel."""
     models = {}
     for name, directory in _directories().items():
         try:
-            spec = KernelSpec.from_resource_dir(str(directory)).to_dict()
+            spec = KernelSpec.from_resource_dir(str(directory))
         except (OSError, ValueError, TraitError):
             continue
-        models[name] = {
-            "name": name,
-            "spec": spec,
-            "resources": {
+        models[name] = KernelspecModel(
+            name=name,
+            spec=Kernelspec(
+                argv=spec.argv,
+                env=spec.env,
+                display_name=spec.display_name,
+                language=spec.language,
+                interrupt_mode=spec.interrupt_mode,
+                metadata=spec.metadata,
+                kernel_protocol_version=spec.kernel_protocol_version,
+            ),
+            resources={
                 file if file.startswith("kernel.") else file.rpartition(".")[0]: (
                     f"/kernelspecs/{name}/{file}"
                 )
                 for file in _resources(directory)
             },
-        }
+        )
     return models
 
 

@@ -64,9 +64,12 @@ class LiveSession:
         *,
         goes_on: bool = False,
         early: zmq.Socket[bytes] | None = None,
+        stirred: Callable[[], None] = lambda: None,
     ) -> None:
         """``goes_on`` is whether an earlier daemon had it, ``early`` a subscription to its kernel's
-        iopub that was made while that one had it still."""
+        iopub that was made while that one had it still. ``stirred`` is called whenever there may
+        be something else to say of it."""
+        self._stirred = stirred
         self._early = early
         self.state = state
         self.directory = SessionDirectory(state.id)
@@ -127,6 +130,8 @@ class LiveSession:
         self.hosted = HostedSession(
             self._host, self._plan(carried), moved=self._moved, parted=self._client_parted
         )
+        if self.hosted.recorder is not None:
+            self.hosted.recorder.settled = self._stirred
         self.web = WebDoors(self.hosted, self.state.away_hours * 3600)
         self._carrier = Carrier(
             self.hosted.runner.session, self.directory, self._listeners, self.web.rows
@@ -230,11 +235,14 @@ class LiveSession:
         """Interrupt the kernel."""
         self.hosted.runner.interrupt()
 
-    def restart(self) -> None:
-        """Restart the kernel, also one that is dead. Raises :class:`ConfigError`, not ours."""
+    def restart(self, for_whom: frozenset[ClientId] = frozenset()) -> None:
+        """Restart the kernel, also one that is dead. ``for_whom`` as in :meth:`Runner.restart`.
+
+        Raises :class:`ConfigError` where it is not ours.
+        """
         if self.state.found is not None:
             raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
-        self.hosted.runner.restart()
+        self.hosted.runner.restart(for_whom)
 
     def belongs_to(self, notebook: str | None) -> None:
         """Its frontend says for which notebook it is: one that was renamed has another path."""
@@ -301,6 +309,7 @@ class LiveSession:
     def keep(self, state: SessionState) -> None:
         """Remember something of it for the next daemon, as far as the disk lets us."""
         self.state = state
+        self._stirred()
         try:
             if not self.ended.is_set():
                 self.directory.write(self.state)
@@ -410,6 +419,7 @@ class LiveSession:
 
     def _moved(self) -> None:
         self._carrier.wake()
+        self._stirred()
         if not self.ready.is_set():
             lifecycle = self.hosted.runner.session.machines.lifecycle
             # What it is asked first is still busy when it has answered; one that was found may be

@@ -7,31 +7,22 @@ its notebook. DELETE forgets that, and leaves the kernel.
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import msgspec
 
 from proxy.daemon.attachments import Attachments
+from proxy.daemon.jupyter_vocabulary import (
+    KernelWish,
+    NewNotebook,
+    NotebookChange,
+    NotebookFile,
+    NotebookModel,
+)
 from proxy.daemon.kernel_api import KernelApi
 from proxy.daemon.state import NotebookState
 from proxy.endpoints.routes import Request, Response, Route, json_response
-from proxy.errors import ConfigError
 
 ONE = "/api/sessions/{session_id}"
-
-
-class _Kernel(msgspec.Struct):
-    id: str | None = None
-    name: str | None = None
-
-
-class _Wish(msgspec.Struct):
-    """A session, or what is to be another one of it."""
-
-    path: str | None = None
-    name: str | None = None
-    type: str | None = None
-    kernel: _Kernel | None = None
 
 
 class NotebookApi:
@@ -44,11 +35,45 @@ class NotebookApi:
     def routes(self) -> list[Route]:
         """Return all routes."""
         return [
-            Route(method="GET", path="/api/sessions", answer=self._list),
-            Route(method="POST", path="/api/sessions", answer=self._create),
-            Route(method="GET", path=ONE, answer=self._get),
-            Route(method="PATCH", path=ONE, answer=self._change),
-            Route(method="DELETE", path=ONE, answer=self._forget),
+            Route(
+                method="GET",
+                path="/api/sessions",
+                answer=self._list,
+                summary="All notebooks that have a kernel.",
+                gives=list[NotebookModel],
+            ),
+            Route(
+                method="POST",
+                path="/api/sessions",
+                answer=self._create,
+                summary="Give a notebook a kernel, or find the one that it has.",
+                takes=NewNotebook,
+                gives=NotebookModel,
+                status=201,
+                refuses=(404, 409, 503),
+            ),
+            Route(
+                method="GET",
+                path=ONE,
+                answer=self._get,
+                summary="A notebook and its kernel.",
+                gives=NotebookModel,
+            ),
+            Route(
+                method="PATCH",
+                path=ONE,
+                answer=self._change,
+                summary="Say that it is elsewhere now, or give it another kernel.",
+                takes=NotebookChange,
+                gives=NotebookModel,
+                refuses=(409, 503),
+            ),
+            Route(
+                method="DELETE",
+                path=ONE,
+                answer=self._forget,
+                summary="Forget the notebook; its kernel goes on.",
+            ),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -59,15 +84,13 @@ class NotebookApi:
         return json_response(self._model(self._attachments.notebook(_id(request))[0]))
 
     async def _create(self, request: Request) -> Response:
-        wish = request.read(_Wish)
-        if not wish.path:
-            raise ConfigError("a session has a path; say which")
+        wish = request.read(NewNotebook)
         same = [each for each, _ in self._attachments.notebooks() if each.path == wish.path]
         notebook = same[0] if same else None
         if notebook is None:
             notebook = NotebookState(
                 id=str(uuid.uuid4()),
-                kernel_id=await self._kernel(wish.kernel or _Kernel(), wish.path),
+                kernel_id=await self._kernel(wish.kernel or KernelWish(), wish.path),
                 path=wish.path,
                 name=wish.name or "",
                 type=wish.type or "notebook",
@@ -78,7 +101,7 @@ class NotebookApi:
 
     async def _change(self, request: Request) -> Response:
         notebook, _ = self._attachments.notebook(_id(request))
-        wish = request.read(_Wish)
+        wish = request.read(NotebookChange)
         if wish.kernel is not None and wish.kernel.id != notebook.kernel_id:
             kernel_id = await self._kernel(wish.kernel, wish.path or notebook.path)
             notebook = msgspec.structs.replace(notebook, kernel_id=kernel_id)
@@ -98,23 +121,23 @@ class NotebookApi:
             self._attachments.detach(notebook.kernel_id)
         return Response(status=204)
 
-    async def _kernel(self, wish: _Kernel, path: str) -> str:
+    async def _kernel(self, wish: KernelWish, path: str) -> str:
         """Return the id of a kernel that runs, or of one that is started. Raises as that does."""
         if wish.id:
             self._attachments.find(wish.id)
             return wish.id
         return await self._kernels.start(wish.name, {}, path)
 
-    def _model(self, notebook: NotebookState) -> dict[str, Any]:
+    def _model(self, notebook: NotebookState) -> NotebookModel:
         live = self._attachments.find(notebook.kernel_id)
-        return {
-            "id": notebook.id,
-            "path": notebook.path,
-            "name": notebook.name,
-            "type": notebook.type,
-            "kernel": self._kernels.model(notebook.kernel_id, live),
-            "notebook": {"path": notebook.path, "name": notebook.name},
-        }
+        return NotebookModel(
+            id=notebook.id,
+            path=notebook.path,
+            name=notebook.name,
+            type=notebook.type,
+            kernel=self._kernels.model(notebook.kernel_id, live),
+            notebook=NotebookFile(path=notebook.path, name=notebook.name),
+        )
 
 
 def _id(request: Request) -> str:

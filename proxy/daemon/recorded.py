@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from proxy.daemon import registry
 from proxy.errors import ConfigError, DaemonGone, DaemonSilent, NotFound
@@ -74,6 +75,19 @@ def changes(name: str, whole: WholeRecord) -> Iterator[WholeRecord]:
             pause = max(LOOK_SECONDS, (time.monotonic() - begun) / SHARE)
         if runs:
             time.sleep(pause)
+
+
+def kernelspec_of(whole: WholeRecord) -> dict[str, Any]:
+    """Say for a notebook which kernel it was, as far as its kernelspec is still installed."""
+    from proxy.kernels import specs
+
+    name = whole.record.kernel_name
+    try:
+        spec = specs.find(name)
+    except ConfigError:
+        language = whole.record.language
+        return {"display_name": name, "name": name} | ({"language": language} if language else {})
+    return {"display_name": spec.display_name, "language": spec.language, "name": name}
 
 
 def names() -> list[str]:

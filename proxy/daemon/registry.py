@@ -14,12 +14,9 @@ from pathlib import Path
 from proxy.daemon.client import Daemon
 from proxy.daemon.http_client import DaemonClient
 from proxy.daemon.place import socket_path as daemon_socket
-from proxy.daemon.vocabulary import SessionInfo
+from proxy.daemon.vocabulary import MAX_NAME_CHARACTERS, SessionInfo
 from proxy.errors import ConfigError, DaemonGone, DaemonSilent, NotFound
 from proxy.settings import runtime_dir
-
-MAX_NAME_CHARACTERS = 48
-"""A Unix socket's path has some 100 bytes in all."""
 
 
 def is_name(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import zmq
 
 from proxy.daemon import external
 from proxy.daemon import state as states
+from proxy.daemon.changes import Changes
 from proxy.daemon.live import LiveSession
 from proxy.daemon.registry import check_name, names_like, socket_path
 from proxy.daemon.state import SessionDirectory, SessionState
@@ -47,6 +49,8 @@ class Sessions:
         self._early = early or {}
         self._host = host
         self._settings = settings
+        self.changes = Changes()
+        """Of all of them, for who looks."""
         self._by_name: dict[str, LiveSession] = {}
         self._beginning: set[str] = set()
         """Names of sessions that come up: taken, and not there yet."""
@@ -208,6 +212,7 @@ class Sessions:
             self._beginning.discard(new)
         del self._by_name[name]
         self._by_name[new] = live
+        self.changes.note(live.state.id)
         return live
 
     def check_name(self, name: str) -> None:
@@ -246,7 +251,14 @@ class Sessions:
             seconds=settings.keep_days * 86400 or None,
         )
         early = self._early.pop(state.id, None)
-        live = LiveSession(self._host, state, retention, goes_on=goes_on, early=early)
+        live = LiveSession(
+            self._host,
+            state,
+            retention,
+            goes_on=goes_on,
+            early=early,
+            stirred=partial(self.changes.note, state.id),
+        )
         self._beginning.add(state.name)
         try:
             await self._nursery.start(self._live, live)
@@ -254,6 +266,7 @@ class Sessions:
             self._beginning.discard(state.name)
         if not live.ended.is_set():
             self._by_name[live.name] = live
+            self.changes.note(state.id)
         elif live.failure is not None and not goes_on:
             raise live.failure
         return live
@@ -262,6 +275,7 @@ class Sessions:
         await live.run(task_status=task_status)
         if self._by_name.get(live.name) is live:
             del self._by_name[live.name]
+            self.changes.note(live.state.id)
 
     def _watch(self) -> None:
         """End the sessions whose time is over."""

@@ -6,10 +6,22 @@ The field names of what a command shows are the keys of its ``--json``.
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+MAX_NAME_CHARACTERS = 48
+"""A Unix socket's path has some 100 bytes in all."""
+SessionName = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "pattern": rf"^[A-Za-z0-9_][A-Za-z0-9._\-]{{0,{MAX_NAME_CHARACTERS - 1}}}$"
+        }
+    ),
+]
+"""What ``registry.check_name`` lets pass; that says better what is wrong with another one."""
 Restart = Literal["allow", "owner", "refuse"]
 Prompts = Literal["wait", "anyone"]
 
@@ -66,7 +78,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     """Have a kernel, in a session of its own."""
 
     kernel: str
-    name: str | None = None
+    name: SessionName | None = None
     """None: one that is made of the notebook's or the kernel's."""
     notebook: str | None = None
     """The absolute path of the notebook that it is for."""
@@ -90,13 +102,13 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
     """Share a kernel that somebody else started."""
 
     connection_file: str
-    name: str | None = None
+    name: SessionName | None = None
 
 
 class Rename(msgspec.Struct, frozen=True, kw_only=True):
     """Call a session otherwise."""
 
-    name: str
+    name: SessionName
 
 
 class AttachRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,10 +166,18 @@ class ShimCalled(msgspec.Struct, frozen=True, kw_only=True):
     connection_file: str
 
 
+class OutputFile(msgspec.Struct, frozen=True):
+    """Where the kernel's own output is."""
+
+    file: str
+
+
 class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of ``kmux queue``: a cell that runs or waits."""
 
     state: str
+    since: str | None = None
+    """Since when it runs: ISO 8601, UTC."""
     client: str
     msg_id: str
     subshell_id: str | None

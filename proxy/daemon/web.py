@@ -5,16 +5,20 @@ from __future__ import annotations
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from proxy import __version__
 from proxy.daemon import web_place
 from proxy.daemon.attachments import Attachments
 from proxy.daemon.kernel_api import KernelApi
 from proxy.daemon.kernelspec_api import KernelspecApi
 from proxy.daemon.notebook_api import NotebookApi
+from proxy.daemon.status_page import page_routes
+from proxy.daemon.watch_api import WatchApi
 from proxy.daemon.web_place import WebPlace
+from proxy.endpoints.routes import Request, Response, Route, json_response
 from proxy.endpoints.tls import tls_context
 from proxy.endpoints.web import WebFront
 from proxy.errors import ConfigError, KmuxError, NotFound
@@ -24,9 +28,14 @@ from proxy.settings import Settings
 if TYPE_CHECKING:
     from proxy.daemon.sessions import Sessions
     from proxy.endpoints.http_connection import WebSink
-    from proxy.endpoints.routes import Route, WebSocketRoute
+    from proxy.endpoints.routes import WebSocketRoute
 
 MAX_CONNECTIONS = 1000
+DESCRIPTION = """\
+kmux shares Jupyter kernels: one kernel, any number of frontends. Below /api is the API of Jupyter
+Server, as far as it is about kernels, kernelspecs and sessions; below /kmux is what kmux does
+besides. An error is {"message", "reason"}: a line for people, and the kind of error for programs.
+503 may be answered to anybody: there are too many connections."""
 
 
 class Web:
@@ -42,12 +51,22 @@ class Web:
         self._sink = sink
         attachments = Attachments(sessions)
         kernels = KernelApi(sessions, attachments, settings.default_kernel)
-        self._routes: list[Route | WebSocketRoute] = [
+        self.routes: list[Route | WebSocketRoute] = [
             *kernels.routes(),
             *KernelspecApi(sessions, settings.default_kernel).routes(),
             *NotebookApi(kernels, attachments).routes(),
+            *WatchApi(sessions).routes(),
+            *page_routes(),
             *own_routes,
+            Route(
+                method="GET",
+                path="/kmux/openapi.json",
+                answer=self._describe,
+                summary="This document.",
+                gives=dict[str, Any],
+            ),
         ]
+        """All that there is at the port."""
 
     async def serve(self) -> None:
         """Serve until cancelled. The daemon goes on without it where that cannot be."""
@@ -88,10 +107,18 @@ class Web:
         web_place.keep(msgspec.structs.replace(place, url=self.url, port=front.port))
         return front
 
+    async def _describe(self, request: Request) -> Response:
+        from proxy.endpoints import openapi  # seldom asked for
+
+        described = openapi.document(
+            self.routes, title="kmux", version=__version__, description=DESCRIPTION
+        )
+        return json_response(described)
+
     def _front(self, place: WebPlace, port: int, tls: ssl.SSLContext | None) -> WebFront:
         settings = self._settings
         return WebFront(
-            self._routes,
+            self.routes,
             self._sink,
             token=place.token,
             read_only_token=place.read_only_token,

@@ -38,6 +38,10 @@ class WebDoors:
             )
         return door
 
+    def by(self, kernel_id: str) -> frozenset[ClientId]:
+        """Return the clients that came by this id of the kernel."""
+        return frozenset(client for door in self.all() for client in door.by(kernel_id))
+
     def rows(self, leaves: bool) -> list[Row]:
         """Return what clients have missed, for the next daemon; False: only who they are."""
         rows = []

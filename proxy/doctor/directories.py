@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from proxy.daemon.registry import MAX_NAME_CHARACTERS
+from proxy.daemon.vocabulary import MAX_NAME_CHARACTERS
 from proxy.doctor.findings import Finding, error, of_error, ok, warning
 from proxy.doctor.surroundings import Surroundings
 from proxy.errors import ConfigError

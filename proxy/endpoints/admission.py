@@ -15,6 +15,9 @@ Before a page of another origin may ask for more than a plain GET, its browser a
 (a "preflight", of the Fetch standard). That question cannot have the token, so what it is answered
 is the same for each path, whether there is something or not.
 
+Of the token alone is a route free that is public: a page that is the same for everybody, and asks
+its reader for the token.
+
 On a Unix socket all this is not asked: no page can connect to one, and who may is told by the file
 and its directory (``unix_front.py``).
 """
@@ -58,14 +61,13 @@ class Admission:
         self._names = LOCAL_NAMES | {address.lower()}
         self._origins = frozenset(origins)
 
-    def refusal_of(self, request: Request) -> Response | None:
+    def refusal_of(self, request: Request, *, is_public: bool = False) -> Response | None:
         """Return why a request is refused; None where it is not."""
-        refused = self._stranger(request)
-        if refused is None and not (
-            self._knows(self._token, request) or self.may_only_look(request)
-        ):
-            return refusal(403, "the token is missing, or is another")
-        return refused
+        if (refused := self._stranger(request)) is not None or is_public:
+            return refused
+        if self._knows(self._token, request) or self.may_only_look(request):
+            return None
+        return refusal(403, "the token is missing, or is another")
 
     def preflight_of(self, request: Request) -> Response | None:
         """Return what a browser is answered that asks for a page; None where it is no preflight."""

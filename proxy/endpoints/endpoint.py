@@ -34,8 +34,8 @@ class Endpoint(Protocol):
     def send(self, client: ClientId, channel: Channel, message: Message) -> None:
         """Send to one frontend. Raises :class:`Unreachable` where it is not connected."""
 
-    def publish(self, message: Message) -> None:
-        """Publish on iopub to all frontends of this endpoint."""
+    def publish(self, message: Message, but: frozenset[ClientId] = frozenset()) -> None:
+        """Publish on iopub to all frontends of this endpoint but these."""
 
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the subscriber that :meth:`EndpointSink.subscribed` is called for."""

@@ -138,12 +138,16 @@ class HttpConnection:
 
     def _find(self, request: Request) -> tuple[Route | WebSocketRoute, dict[str, str]] | Response:
         """Return who answers a request, or the answer."""
+        found = self._routes.find(request)
+        route = None if isinstance(found, Response) else found[0]
         if self._admission is not None:
-            answer = self._admission.preflight_of(request) or self._admission.refusal_of(request)
+            is_public = isinstance(route, Route) and route.is_public
+            answer = self._admission.preflight_of(request) or self._admission.refusal_of(
+                request, is_public=is_public
+            )
             if answer is not None:
                 return answer
-        found = self._routes.find(request)
-        if not isinstance(found, Response) and isinstance(found[0], WebSocketRoute):
+        if isinstance(route, WebSocketRoute):
             from proxy.endpoints import websocket  # a tenth of a second: most have no use for it
 
             if self._reader.has_more:
@@ -151,7 +155,7 @@ class HttpConnection:
             return websocket.why_no_websocket(request) or found
         if isinstance(found, Response) or not request.read_only:
             return found
-        may_not = isinstance(found[0], Route) and found[0].changes
+        may_not = isinstance(route, Route) and route.changes
         return refusal(403, "this token may look, and not touch") if may_not else found
 
     async def _answer(self, request: Request, by: Route | Response) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import h11
@@ -107,7 +107,7 @@ WebSocketHandler = Callable[[Request, "WebSocket"], Awaitable[None]]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """Who answers a method on a path."""
+    """Who answers a method on a path. From ``summary`` on: what is told of it (``openapi.py``)."""
 
     method: str
     path: str
@@ -115,6 +115,21 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int | None = None
     """How large a body it takes. None: 1 MB where the method has one, else 0. What comes where none
     is taken is dropped if it is small."""
+    is_public: bool = False
+    """Whether it is for who has no token either: a file that everybody may know."""
+    summary: str = ""
+    """What it does, in one line."""
+    takes: Any = None
+    """The type of its body, which is JSON. None: it takes none."""
+    gives: Any = None
+    """The type of its answer, which is JSON; or ``bytes``, a file, or ``str``, a page. None: it has
+    no content."""
+    status: int | None = None
+    """That of its answer. None: 200, or 204 where there is no content."""
+    query: dict[str, str] = {}
+    """The parameters that it reads, and what each is for."""
+    refuses: tuple[int, ...] = ()
+    """What else it may answer with, besides what any route of its kind may."""
 
     @property
     def changes(self) -> bool:
@@ -140,6 +155,9 @@ class WebSocketRoute(msgspec.Struct, frozen=True, kw_only=True):
     """What a client may send at once; past it, the WebSocket is closed."""
     subprotocols: tuple[str, ...] = ()
     """What is spoken, best first; where a client offers none of them, none is chosen."""
+    summary: str = ""
+    query: dict[str, str] = {}
+    """These as for a :class:`Route`."""
 
 
 def request_of(head: h11.Request) -> Request:
@@ -191,9 +209,9 @@ class Routes:
             return refusal(404, "there is nothing at this path")
         if request.method == "OPTIONS":
             return Response(status=204, headers=(("Allow", _allowed(there)),))
-        if there == [WEBSOCKET]:
+        if there == [WEBSOCKET] and request.method in ("GET", "HEAD"):
             return refusal(426, "this path is for a WebSocket", ("Upgrade", "websocket"))
-        names = ", ".join(method for method in there if method != WEBSOCKET)
+        names = ", ".join("WebSockets" if each == WEBSOCKET else each for each in there)
         return refusal(405, f"this path takes {names}", ("Allow", _allowed(there)))
 
 

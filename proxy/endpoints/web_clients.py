@@ -22,9 +22,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import trio
 
+from proxy.endpoints.arrivals import ASK_SECONDS
 from proxy.endpoints.backlog import Backlog, Encode, Entry
 from proxy.endpoints.sink import EndpointSink
-from proxy.endpoints.websocket import ASK_SECONDS, RESTARTS, WebSocket, WebSocketGone, frame
+from proxy.endpoints.websocket import RESTARTS, WebSocket, WebSocketGone, frame
 from proxy.errors import ClientProtocolError
 from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.sockets import Unreachable
@@ -76,12 +77,23 @@ class _Connection:
         self.encode: Encode = _binary if socket.subprotocol == V1 else _text
         self.is_read = False
         """Whether it is known that somebody reads it: something was said on it."""
+        self.latest: Message | None = None
+        """What it was sent last."""
         self.goodbye: tuple[int, str] | None = None
         """Why it is to be closed."""
         self.is_silent = False
         """Whether nothing more is sent on it, though it stays open."""
         self._work = trio.Event()
-        socket.reached = place
+        socket.arrivals.begin_at(place)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it was told last that nothing more comes of what it asked for."""
+        latest = self.latest
+        return latest is not None and (
+            latest.msg_type.endswith("_reply")
+            or (latest.msg_type == "status" and b"idle" in bytes(latest.raw_content))
+        )
 
     def wake(self) -> None:
         """There is something to send."""
@@ -95,7 +107,7 @@ class _Connection:
     def place(self) -> int:
         """Return the place behind what has arrived."""
         is_read = self.is_read or not (self.is_silent or self._is_young())
-        return self.socket.reached if is_read else self.start
+        return self.socket.arrivals.reached if is_read else self.start
 
 
 class _Client:
@@ -103,6 +115,8 @@ class _Client:
 
     def __init__(self, client_id: ClientId, place: int) -> None:
         self.id = client_id
+        self.way = ""
+        """By which of the session's addresses it came last."""
         self.away_since: float | None = None
         self.connection: _Connection | None = None
         self._place = place
@@ -157,10 +171,18 @@ class WebClients:
             raise Unreachable("nobody is connected under this name")
         self._append(channel, message, known)
 
-    def publish(self, message: Message) -> None:
-        """Publish on iopub to all frontends."""
-        if self._clients:
+    def publish(self, message: Message, but: frozenset[ClientId] = frozenset()) -> None:
+        """Publish on iopub to all frontends but these."""
+        if but:
+            for client in tuple(self._clients.values()):
+                if client.id not in but:
+                    self._append(Channel.IOPUB, message, client)
+        elif self._clients:
             self._append(Channel.IOPUB, message)
+
+    def by(self, way: str) -> frozenset[ClientId]:
+        """Return the clients that came by this one of a session's addresses."""
+        return frozenset(client.id for client in self._clients.values() if client.way == way)
 
     def send_to_newest(self, message: Message) -> None:
         """Send on iopub to the one that :meth:`EndpointSink.subscribed` is called for."""
@@ -187,12 +209,12 @@ class WebClients:
             connection = client.connection
             if connection is None:
                 continue
-            if self._backlog.bytes_from(connection.socket.reached) > MAX_LAG_BYTES:
+            if self._backlog.bytes_from(connection.socket.arrivals.reached) > MAX_LAG_BYTES:
                 self._say_goodbye(connection, TOO_SLOW)
         while self._backlog.bytes_from(self._backlog.first) > MAX_KEPT_BYTES:
             last = min(self._clients.values(), key=lambda client: client.place)
             connection = last.connection
-            if connection is not None and connection.socket.reached > last.place:
+            if connection is not None and connection.socket.arrivals.reached > last.place:
                 connection.is_read = True  # we cannot wait until that is known
             else:
                 self._forget(last)
@@ -218,7 +240,7 @@ class WebClients:
 
     # What clients say
 
-    async def serve(self, socket: WebSocket, session_id: str | None) -> None:
+    async def serve(self, socket: WebSocket, session_id: str | None, way: str = "") -> None:
         """Have a client talk until it leaves. Without a name it cannot come back.
 
         Raises :class:`ClientProtocolError` for a name that is none, and what
@@ -227,6 +249,7 @@ class WebClients:
         client_id = self._id_of(session_id)
         await self._calm(client_id)
         connection, client = self._connected(socket, client_id)
+        client.way = way
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, client, connection, nursery.cancel_scope)
@@ -254,7 +277,7 @@ class WebClients:
             return
         client.connection.is_silent = True
         with trio.move_on_after(CALM_SECONDS):
-            while client.connection and client.connection.socket.is_under_way:  # noqa: ASYNC110
+            while client.connection and client.connection.socket.arrivals.is_under_way:  # noqa: ASYNC110
                 await trio.sleep(LOOK_SECONDS)
 
     def _connected(self, socket: WebSocket, client_id: ClientId) -> tuple[_Connection, _Client]:
@@ -296,7 +319,12 @@ class WebClients:
     def _disconnected(self, client: _Client, connection: _Connection) -> None:
         if client.connection is not connection:
             return
-        client.connection, client.place = None, connection.socket.reached
+        socket = connection.socket
+        if connection.goodbye is not None:
+            place = socket.arrivals.end_here()
+        else:
+            place = socket.arrivals.at_the_end(socket.close_code, at_rest=connection.is_at_rest)
+        client.connection, client.place = None, place
         client.away_since = self._clock()
         if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
             self._clients.pop(client.id, None)
@@ -317,13 +345,15 @@ class WebClients:
                 if frames:
                     await connection.socket.send_frames(frames)
                     connection.next = frames[-1][1]
-                elif connection.socket.is_to_be_asked:
+                elif connection.socket.arrivals.is_to_be_asked:
                     with trio.move_on_after(ASK_SECONDS) as waiting:
                         await connection.wait()
                     if waiting.cancelled_caught:
                         await connection.socket.ask()
                 else:
                     await connection.wait()
+            if connection.socket.arrivals.is_to_be_asked:
+                await connection.socket.ask()
             await connection.socket.say_goodbye(*connection.goodbye)
         except WebSocketGone:
             pass
@@ -337,6 +367,7 @@ class WebClients:
         connection.next = max(connection.next, self._backlog.first)
         for entry, place in self._backlog.entries_for(client.id, connection.next):
             frames.append((entry.frame(connection.encode), place))
+            connection.latest = entry.message
             size += len(frames[-1][0])
             if size > MAX_BATCH_BYTES:
                 break
@@ -373,6 +404,10 @@ class WebClients:
     def missed(self) -> tuple[list[Entry], dict[ClientId, int]]:
         """Return what clients have not got yet, and where in that row each one is, for the next
         kmux."""
+        for client in self._clients.values():
+            if client.connection is not None:
+                place = client.connection.socket.arrivals.end_here()
+                client.connection, client.place = None, place
         self.trim()
         first, end = self._backlog.first, self._backlog.end
         entries = [self._backlog.at(place) for place in range(first, end)]

@@ -3,11 +3,8 @@
 trio-websocket (0.12) waits for ever where a handshake is no good, and lets some errors of the peer
 fall into the nursery that it reads in. So the handshake is checked before it gets it
 (:func:`why_no_websocket`), and each connection has a nursery of its own, in which whatever is
-raised while reading is the peer's fault.
-
-What has arrived is known by pings: a client answers one when it has taken in what came before it
-(RFC 6455, 5.5.3), and no more once it closes. That TCP has acknowledged something means less: it
-may be in the buffers of a proxy or a tunnel, or of a client that has stopped to listen.
+raised while reading is the peer's fault. What it does not tell a peer that breaks the protocol, and
+does not count of a message in pieces, is made good in :class:`_Connection`.
 """
 
 from __future__ import annotations
@@ -17,16 +14,17 @@ import binascii
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from itertools import count
-from typing import cast
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
-from wsproto.events import CloseConnection
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
+from proxy.endpoints.arrivals import Arrivals
+from proxy.endpoints.counted_stream import CountedStream
 from proxy.endpoints.routes import Request, Response, refusal
-from proxy.endpoints.upgraded_stream import UpgradedStream
 from proxy.errors import ClientProtocolError
 
 HANDSHAKE_SECONDS = 5.0
@@ -43,53 +41,51 @@ RESTARTS = 1012
 somebody goes away (1001)."""
 MAX_REASON_BYTES = 100
 """Of a close frame, which has 125."""
-
+LINGER_SECONDS = 1.0
+"""How long who broke the protocol may go on sending what nobody reads, so that it reads why."""
+PIECE_BYTES = 100
+"""What a piece of a message takes at least, though it may have no bytes at all."""
 
 SMALL_BYTES = 64 * 1024
 """Frames up to this size are copied together, to be sent in one go."""
 MAX_PIECE_BYTES = 1024 * 1024
-ASK_BYTES = 64 * 1024
-ASK_SECONDS = 0.005
-ASKS_IN_A_ROW = 20
-"""How often it is asked what has arrived: always, but no more than every 5 ms where it goes on
-without a pause, since each answer takes 40 µs. Of what is under way when a connection breaks nobody
-knows whether it has arrived. It comes again, so a client may get that much twice."""
 _BINARY, _TEXT = 0x82, 0x81  # RFC 6455, 5.2: the only fragment of a message
-_PING = 0x89
+
+
+class _Connection(WebSocketConnection):
+    """trio-websocket's, with what it lacks."""
+
+    broken: CloseConnection | None = None
+    """How the other side has broken the protocol, and what it was told."""
+
+    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
+        """Tell it so (RFC 6455, 7.1.7), where this is not its own goodbye."""
+        if self._wsproto.state is ConnectionState.OPEN:
+            self.broken = event
+            await self._send(CloseConnection(code=event.code, reason=_short(event.reason or "")))
+            with trio.move_on_after(LINGER_SECONDS):
+                while await self._stream.receive_some():
+                    pass
+        await super()._handle_close_connection_event(event)
+
+    async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:
+        """Count a piece as what it takes: else an endless message of empty ones has no bound."""
+        if not event.message_finished:
+            self._message_size += max(PIECE_BYTES - len(event.data), 0)
+        await super()._handle_message_event(event)
 
 
 class WebSocketGone(Exception):
     """The other side has closed it, or broke off."""
 
 
-class _Mark:
-    """Stands for what has arrived when a ping is answered, where trio-websocket has an event."""
-
-    __slots__ = ("_place", "_socket")
-
-    def __init__(self, socket: WebSocket, place: int) -> None:
-        self._socket = socket
-        self._place = place
-
-    def set(self) -> None:
-        """It was."""
-        self._socket.reached = self._place
-
-
 class WebSocket:
     """An open WebSocket. Made by :func:`serve`."""
 
-    def __init__(self, connection: WebSocketConnection, stream: UpgradedStream) -> None:
-        self.reached = 0
-        """The mark of the last frame of which it is known that it has arrived."""
+    def __init__(self, connection: WebSocketConnection, stream: CountedStream) -> None:
         self._connection = connection
         self._stream = stream
-        self._numbers = count()
-        self._asks_left, self._counted_at = float(ASKS_IN_A_ROW), trio.current_time()
-        self._unasked = 0
-        """Bytes that were sent since it was asked."""
-        self._last = 0
-        """The mark of the last frame that was sent."""
+        self.arrivals = Arrivals(stream, connection._pings)
 
     @property
     def subprotocol(self) -> str | None:
@@ -125,58 +121,26 @@ class WebSocket:
     async def send_frames(self, frames: Sequence[tuple[bytes, int]]) -> None:
         """Send frames that :func:`frame` has made, in one go as far as they are small.
 
-        Each has a mark, and :attr:`reached` tells of the last one that has arrived, as far as it
-        was asked (:attr:`is_to_be_asked`). Raises :class:`WebSocketGone`.
+        Each has a mark, by which :attr:`arrivals` tells what has arrived. Raises
+        :class:`WebSocketGone`.
         """
-        sent: list[bytes] = []
-        for each, self._last in frames:
-            sent.append(each)
-            self._unasked += len(each)
-            if self._unasked > ASK_BYTES:
-                sent.append(self._question())
-        if self._unasked and self._may_ask():
-            sent.append(self._question())
-        await self._send(sent)
-
-    @property
-    def is_to_be_asked(self) -> bool:
-        """Whether something was sent last that it was not asked for."""
-        return self._unasked > 0
+        await self._send(self.arrivals.with_questions(frames))
 
     async def ask(self) -> None:
         """Ask whether all has arrived, without waiting for the answer.
 
         Raises :class:`WebSocketGone`.
         """
-        await self._send([self._question()])
+        await self._send([(self.arrivals.question(), None)])
 
-    def _may_ask(self) -> bool:
-        """Whether it was not asked too often lately."""
-        now = trio.current_time()
-        refilled = self._asks_left + (now - self._counted_at) / ASK_SECONDS
-        self._asks_left, self._counted_at = min(refilled, ASKS_IN_A_ROW), now
-        return self._asks_left >= 1
-
-    def _question(self) -> bytes:
-        """Make a ping, by whose answer it is known that so much has arrived."""
-        self._unasked = 0
-        self._asks_left -= 1
-        payload = struct.pack("!Q", next(self._numbers))  # trio-websocket's own have 4 bytes
-        self._connection._pings[payload] = cast("trio.Event", _Mark(self, self._last))
-        return struct.pack("!BB", _PING, len(payload)) + payload
-
-    async def _send(self, frames: list[bytes]) -> None:
+    async def _send(self, frames: list[tuple[bytes, int | None]]) -> None:
         if self._connection.closed is not None:
             raise WebSocketGone
+        pieces = _in_pieces([each for each, _ in frames])
         try:
-            await self._stream.send_in_order(_in_pieces(frames))
+            await self._stream.send_in_order(pieces, lambda sent: self.arrivals.note(sent, frames))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise WebSocketGone from None
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether something was sent of which it is not known that it has arrived."""
-        return self._last > self.reached
 
     async def send(self, message: bytes) -> None:
         """Send a message, and wait until the system has it. Only one task at a time may send.
@@ -263,21 +227,26 @@ async def serve(
     :class:`ClientProtocolError` where the client broke the protocol.
     """
     failure: Exception | None = None
-    counted = UpgradedStream(head, stream)
+    counted = CountedStream(head, stream)
     try:
         async with trio.open_nursery() as nursery:
             connection: WebSocketConnection | None = None
             try:
                 with trio.fail_after(HANDSHAKE_SECONDS):
-                    request = await wrap_server_stream(
-                        nursery,
-                        cast("trio.SocketStream", counted),
+                    speaking = _Connection(
+                        counted,
+                        WSConnection(ConnectionType.SERVER),
                         max_message_size=max_message_bytes,
                     )
+                    nursery.start_soon(speaking._reader_task)
+                    request = await speaking._get_request()
                     chosen = _choose(subprotocols, request.proposed_subprotocols)
                     connection = await request.accept(subprotocol=chosen)
                 nursery.start_soon(_keep_alive, connection, nursery.cancel_scope)
                 failure = await _talk(talk, WebSocket(connection, counted))
+                if failure is None and speaking.broken is not None:
+                    why = speaking.broken.reason
+                    failure = ClientProtocolError(f"a WebSocket's client broke the protocol: {why}")
             finally:
                 if connection is not None:
                     with trio.move_on_after(GOODBYE_SECONDS, shield=True):

@@ -118,8 +118,11 @@ class ZmqEndpoint:
             raise Unreachable("kmux has hung up")
         self._routers[channel].send(zmq_frames.encode(client[1:], message, self._signer))
 
-    def publish(self, message: Message) -> None:
-        """Publish on iopub to all frontends of this endpoint."""
+    def publish(self, message: Message, but: frozenset[ClientId] = frozenset()) -> None:
+        """Publish on iopub to all frontends of this endpoint; to none, where one of them is not to
+        hear it: iopub names nobody."""
+        if but and any(client[0] == self.tag for client in but):
+            return
         frames = zmq_frames.encode((message.topic,), message, self._signer)
         self.subscribers.publish(frames)
         if self._awaited:

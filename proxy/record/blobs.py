@@ -74,6 +74,16 @@ class Blobs:
                 kept = disk.set_aside(path, "a blob that is not what was stored", to=self.directory)
         raise BlobLost(f"the blob {sha256} is damaged; what is left of it is {kept}")
 
+    def tail(self, sha256: str, count: int) -> bytes:
+        """Return the last bytes of a blob. Whether it is damaged is not looked at.
+
+        Raises :class:`StoreError` where there is none.
+        """
+        path = self.path(sha256)
+        with disk.storing(f"read the blob {path}"), path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - count))
+            return stream.read(count)
+
     def path(self, sha256: str) -> Path:
         """Return its file. Raises :class:`StoreError` where there is none."""
         return self._files(sha256)[0]

@@ -185,6 +185,7 @@ class Folding:
         kernel.began, kernel.ended, kernel.execution_count = at, None, None
         self.changed_session = True
         self._close_all(at)
+        self._numbers.clear()  # only now: the end of its cells is told behind its own
 
     def _kernel_told(self, fact: facts.KernelTold) -> None:
         kernel = self.record.kernel
@@ -209,7 +210,6 @@ class Folding:
     def _close_all(self, at: float) -> None:
         self._hooks.clear()
         self._end_adopted("lost")
-        self._numbers.clear()
         for comm in self.record.comms.values():
             self._close(comm, at)
 

@@ -104,6 +104,8 @@ class Recorder:
         self.document_id: DocumentId | None = None
         self.present: Callable[[], Present] | None = None
         """Says what the session is now."""
+        self.settled: Callable[[], None] = lambda: None
+        """Called when it knows more than before, and large values have their names."""
         self.blobs = files.blobs
         self._files = files
         self.audience: Audience | None = None
@@ -141,6 +143,10 @@ class Recorder:
     def fetch(self, large: Large) -> bytes:
         """Return a large value's bytes. Raises :class:`StoreError` where they are lost."""
         return self._values.fetch(large)
+
+    def tail(self, large: Large, count: int) -> bytes:
+        """Return a large value's last bytes. Raises :class:`StoreError` where they are lost."""
+        return self._values.tail(large, count)
 
     async def move(self, name: str, directory: Path) -> None:
         """Have another name, and be in another directory. Raises :class:`StoreError`."""
@@ -206,6 +212,7 @@ class Recorder:
             await self._fold()
             try:
                 await self._store(self._folding.settle())
+                self.settled()
                 if self._failed_at is None or time.time() - self._failed_at >= RETRY_SECONDS:
                     await self._write_down()
                     self._failed_at = None

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from proxy.errors import StoreError
+from proxy.message import Part
 from proxy.record.blobs import BlobStore
 from proxy.record.values import Large
 
@@ -53,7 +54,18 @@ class Storing:
 
     def fetch(self, large: Large) -> bytes:
         """Return a value's bytes. Raises :class:`StoreError` where they are lost."""
+        part = self._in_memory(large)
+        return self._blobs.get(large.sha256) if part is None else bytes(part)
+
+    def tail(self, large: Large, count: int) -> bytes:
+        """Return a value's last bytes, as they are. Raises :class:`StoreError`, as before."""
+        part = self._in_memory(large)
+        return self._blobs.tail(large.sha256, count) if part is None else bytes(part[-count:])
+
+    def _in_memory(self, large: Large) -> Part | None:
+        """Return a value that is there still. The thread that stores values lets go of them."""
         for kept in (large, self.homeless.get(large.sha256)):
-            if kept is not None and kept.part is not None:
-                return bytes(kept.part)
-        return self._blobs.get(large.sha256)
+            part = kept.part if kept is not None else None
+            if part is not None:
+                return part
+        return None

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from proxy.message import Message, Part
-from proxy.session.commands import Command, Log, ToAll, ToClient
+from proxy.message import ClientId, Message, Part
+from proxy.session.commands import Command, Log, ToAll, ToAllBut, ToClient
 from proxy.session.composer import Composer, timestamp
 from proxy.session.events import ClientSent
 from proxy.session.requests import Request, reply_type
@@ -41,17 +41,18 @@ class Answers:
     def true_status(self, at: float) -> Message:
         """Make the status message that tells what the kernel is really doing.
 
-        That it restarts is told once, when it does (:meth:`publish`), and then that it starts:
-        JupyterLab takes each ``restarting`` for another restart, connects again and asks for
-        kernel_info, which is answered at once, and so on for as long as the kernel takes.
+        That a kernel restarts is told once, when it begins: JupyterLab takes each "restarting" for
+        another death, and connects anew each time.
         """
         state = self._execution_state()
-        state = "starting" if state == "restarting" else state
+        if state == "restarting":
+            state = "starting"
         return self._voice.status(state, at, self._status.busy_with)
 
-    def publish(self, state: str, at: float) -> ToAll:
-        """Tell all frontends of a state of the kernel that it cannot tell itself."""
-        return ToAll(self._voice.status(state, at))
+    def publish(self, state: str, at: float, but: frozenset[ClientId] = frozenset()) -> Command:
+        """Tell all frontends, but these, of a state of the kernel that it cannot tell itself."""
+        said = self._voice.status(state, at)
+        return ToAllBut(but, said) if but else ToAll(said)
 
     def reply_to(
         self, event: ClientSent, content: Content, metadata: bytes = b"{}"

@@ -20,6 +20,16 @@ class ToAll(Command, frozen=True):
     message: Message
 
 
+class ToAllBut(Command, frozen=True):
+    """Publish on iopub to every frontend but these, who know it already.
+
+    On ports of ZMQ iopub names nobody: then those who came by the same ports hear nothing either.
+    """
+
+    clients: frozenset[ClientId]
+    message: Message
+
+
 class ToClient(Command, frozen=True):
     """Send to one frontend on shell, control or stdin."""
 

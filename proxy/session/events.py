@@ -144,6 +144,9 @@ class KernelDied(Event, frozen=True):
 class RestartRequested(Event, frozen=True):
     """Somebody with the right to do so wants the kernel restarted."""
 
+    clients: frozenset[ClientId] = frozenset()
+    """Who knows of it, and is not to be told."""
+
 
 class InterruptRequested(Event, frozen=True):
     """Somebody without a client (Ctrl-C, the command line) wants the kernel interrupted."""

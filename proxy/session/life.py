@@ -186,8 +186,12 @@ class KernelLife:
             return [*commands, *self._refuse_held(), state, log, EndSession(False)]
         return [*commands, *self._refuse_held(), m.answers.publish("dead", event.at), log]
 
-    def restart(self, at: float) -> list[Command]:
-        """Restart the kernel for everybody."""
+    def restart(self, at: float, but: frozenset[ClientId] = frozenset()) -> list[Command]:
+        """Restart the kernel for everybody.
+
+        ``but`` are clients of who wants it: they are not told of it, since JupyterLab would say
+        that the kernel has died.
+        """
         m = self._m
         if not m.lifecycle.happen("restart"):
             return []
@@ -195,7 +199,7 @@ class KernelLife:
         m.diary.note(KernelEnded(at=at, reason="it was restarted"))
         commands = self._abandon("KernelRestarted", "the kernel was restarted", at)
         ask = m.asker.ask(Channel.CONTROL, "shutdown_request", {"restart": True}, at)
-        return [*commands, m.answers.publish("restarting", at), ask, RestartKernel()]
+        return [*commands, m.answers.publish("restarting", at, but), ask, RestartKernel()]
 
     def end(
         self, event: ev.ClientSent, *, restart: bool, reply: dict[str, object]

@@ -142,7 +142,7 @@ class Presence:
             return commands + m.answers.refuse(event, "RestartRefused", why)
         commands += m.answers.reply_to(event, reply)
         if shutdown.restart:
-            commands += self._life.restart(event.at)
+            commands += self._life.restart(event.at, frozenset([client] if owns else []))
             commands.append(Log("kernel.restart_requested", {"client": client}))
         else:
             commands += self._let_go(client, event.at)

@@ -94,6 +94,9 @@ class Requests:
     def answered(self, request: Request) -> bool:
         """A reply to this request is about to be sent. Whether it is the first one."""
         if request.answered:
+            if request.given_up:  # the late one
+                request.given_up = False
+                self._mark(request)
             return False
         self._mark(request, answered=True)
         return True

@@ -71,7 +71,7 @@ class Session:
             ev.KernelSent: self._kernel_sent,
             ev.KernelLaunched: self._life.launched,
             ev.KernelDied: self._life.died,
-            ev.RestartRequested: lambda event: self._life.restart(event.at),
+            ev.RestartRequested: lambda event: self._life.restart(event.at, event.clients),
             ev.InterruptRequested: self._interrupt_requested,
             ev.ShuttingDown: self._life.shutting_down,
             ev.TimerFired: self._timer_fired,
@@ -308,6 +308,8 @@ class Session:
                     commands += m.subshells.settled(message.parent.subshell_id, at)
                 if len(m.prompts) and (prompt := m.prompts.close(idle)) is not None:
                     m.mailbox.withdraw(prompt.msg_id)
+                if m.status.runs_cell:
+                    commands.append(ToAll(m.answers.true_status(at)))
         elif msg_type in running.KEPT:
             m.running.published(message)
             m.comms.kernel_showed(message, at)

@@ -3,8 +3,9 @@
 Theory: a kernel publishes ``busy`` when it takes up a request and ``idle`` when it is done with
 it, each with the request as parent (Jupyter messaging, "Kernel status"). Requests on different
 channels and subshells overlap, so the kernel is busy while any of them is. A frontend's indicator
-follows the last status message, whosever it was; that is why a made-up busy/idle pair is followed
-by the true status while the kernel is busy (JupyterLab).
+follows the last status message, whosever it was (JupyterLab). That is why the true status follows
+where one says idle while the kernel is busy: a made-up pair's, and while a cell runs the kernel's
+own, of what it has done meanwhile in another thread.
 
 Everything that changes this state is in this file.
 """
@@ -39,6 +40,11 @@ class KernelStatus:
             if origin.header.msg_type == "execute_request":
                 return origin
         return next(iter(self._busy.values()), None)
+
+    @property
+    def runs_cell(self) -> bool:
+        """Whether the kernel is busy with a cell."""
+        return any(o.header.msg_type == "execute_request" for o in self._busy.values())
 
     @property
     def all_busy(self) -> tuple[Origin, ...]:

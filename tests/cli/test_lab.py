@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,16 +19,16 @@ from tests.frontends.kmux_process import DEADLINE, Client, Daemon, Workplace
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "examples" / "shared.ipynb"
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("in_daemon", ["true", "false"])
-def test_opens_a_notebook_and_says_how_to_join(
-    daemon: Daemon, workplace: Workplace, in_daemon: str
-) -> None:
-    notebook = workplace.root / "shared.ipynb"
-    notebook.write_bytes(NOTEBOOK.read_bytes())
+pytestmark = pytest.mark.timeout(120)
+
+
+@contextmanager
+def lab(workplace: Workplace, *arguments: str, **environment: str) -> Iterator[tuple[str, str]]:
+    """Run ``kmux lab`` until the block is left. Yields the address, and the file for a console."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", "lab", str(notebook), "--port", "0"],
-        env={**workplace.environment, "KMUX_DAEMON_EXECUTION": in_daemon},
+        [sys.executable, "-m", "proxy", "lab", *arguments, "--port", "0", "--no-browser"],
+        env={**workplace.environment, "KMUX_DAEMON_EXECUTION": "true", **environment},
+        cwd=workplace.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -34,31 +37,79 @@ def test_opens_a_notebook_and_says_how_to_join(
     assert process.stdout is not None
     try:
         said = ""
-        while "Join it by" not in said:
+        while "?token=" not in said or (arguments and "Join it by" not in said):
             line = process.stdout.readline()
             assert line, f"it ended: {said}"
             said += line
         url = re.search(r"http://\S+", said)
         file = re.search(r"--existing (kernel-[\w-]+\.json)", said)
         assert url
-        assert file
-        with urllib.request.urlopen(url[0], timeout=DEADLINE) as page:
-            assert b"JupyterLab" in page.read()
-        joined = Client(
-            connection_file=str(Path(workplace.environment["JUPYTER_RUNTIME_DIR"]) / file[1])
-        )
-        joined.load_connection_file()
-        joined.start_channels()
-        joined.attach()
-        assert joined.run("print('joined')")["status"] == "ok"
-        assert joined.text() == "joined\n"
-        joined.stop_channels()
+        yield url[0], file[1] if file else ""
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         process.stdout.close()
+
+
+def join(workplace: Workplace, file: str) -> Client:
+    """Join as the line says that is printed. It is the caller's to leave."""
+    runtime = Path(workplace.environment["JUPYTER_RUNTIME_DIR"])
+    client = Client(connection_file=str(runtime / file))
+    client.load_connection_file()
+    client.start_channels()
+    client.attach()
+    return client
+
+
+@pytest.mark.parametrize("in_daemon", ["true", "false"])
+def test_opens_a_notebook_and_says_how_to_join(
+    daemon: Daemon, workplace: Workplace, in_daemon: str
+) -> None:
+    notebook = workplace.root / "shared.ipynb"
+    notebook.write_bytes(NOTEBOOK.read_bytes())
+    with lab(workplace, str(notebook), KMUX_DAEMON_EXECUTION=in_daemon) as (url, file):
+        with urllib.request.urlopen(url, timeout=DEADLINE) as page:
+            assert b"JupyterLab" in page.read()
+        joined = join(workplace, file)
+        assert joined.run("print('joined')")["status"] == "ok"
+        assert joined.text() == "joined\n"
+        joined.stop_channels()
     left = [session["name"] for session in daemon.json("ps")]
     assert left == (["shared"] if in_daemon == "true" else []), "the daemon's kernel goes on"
+
+
+def test_opens_a_session_with_what_it_has_done(daemon: Daemon, workplace: Workplace) -> None:
+    session = daemon.json("new", "work")
+    daemon.attach(session["connection_file"]).run("x = 6 * 7\nprint(x)")
+    with lab(workplace, "work") as (url, file):
+        assert "/tree/work.ipynb?" in url
+        joined = join(workplace, file)
+        joined.run("print(x)")
+        assert joined.text() == "42\n"
+        joined.stop_channels()
+    notebook = json.loads((workplace.root / "work.ipynb").read_text())
+    (cell,) = notebook["cells"]
+    assert cell["outputs"][0]["text"] == ["42\n"]
+    assert notebook["metadata"]["kernelspec"]["name"] == "shared-work"
+    assert [session["name"] for session in daemon.json("ps")] == ["work"]
+
+
+def test_without_a_name_all_kernels_are_shared(daemon: Daemon, workplace: Workplace) -> None:
+    with lab(workplace) as (url, _):
+        server, _, token = url.partition("lab?token=")
+        body = {"path": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+        request = urllib.request.Request(
+            f"{server}api/sessions",
+            json.dumps(body).encode(),
+            {"Authorization": f"token {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+            assert answer.status == 201
+    assert len(daemon.json("ps")) == 1
+
+
+def test_a_name_that_nobody_has(daemon: Daemon) -> None:
+    assert "no session; see kmux ps" in daemon.refused("lab", "nothing")
 
 
 def test_a_notebook_that_is_not_there(workplace: Workplace) -> None:

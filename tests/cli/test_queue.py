@@ -23,10 +23,11 @@ def test_the_queue_is_shown_and_a_cell_in_it_cancelled(workplace: Workplace) -> 
         turns = [loop, unwanted, own[0], wanted, own[1]]
         assert [entry["msg_id"] for entry in listed] == turns
         assert [entry["state"] for entry in listed] == ["executing"] + ["queued"] * 4
+        assert [bool(entry["since"]) for entry in listed] == [True] + [False] * 4
         assert listed[1]["client"] == bob.session.session
         assert listed[1]["code"] == "import this …"
         table = workplace.kmux("queue", "shared").stdout.splitlines()
-        assert table[0].split("\t") == ["STATE", "CLIENT", "MSG ID", "SUBSHELL ID", "CODE"]
+        assert table[0].split("\t") == ["STATE", "SINCE", "CLIENT", "MSG ID", "SUBSHELL ID", "CODE"]
         assert len(table) == 6
 
         assert workplace.kmux("queue", "shared", "--cancel", unwanted).returncode == 0

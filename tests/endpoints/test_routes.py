@@ -107,6 +107,8 @@ def test_an_upgrade_is_a_method_of_its_own() -> None:
     assert upgrade.method == WEBSOCKET
     assert ROUTES.find(upgrade) == (TALK, {})
     assert status(head("/sync")) == 426
+    assert status(head("/sync", method="HEAD")) == 426
+    assert status(head("/sync", method="POST")) == 405, "it would not do with an upgrade either"
     assert status(head("/blobs/a", connection="Upgrade", upgrade="websocket")) == 405
 
 

@@ -20,6 +20,7 @@ from tests.endpoints.http_client import (
     GREET,
     REPEAT,
     TOKEN,
+    greet,
     open_front,
     open_websocket,
 )
@@ -38,6 +39,20 @@ async def test_a_stranger_learns_nothing() -> None:
         answer = await client.get("/hello/alice", origin="https://evil.example")
         assert answer.status == 403
         assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_what_is_public_is_for_who_has_no_token_but_not_for_pages_from_elsewhere() -> None:
+    public = Route(method="GET", path="/", answer=greet, is_public=True)
+    async with open_front(GREET, public) as scene, scene.client() as client:
+        for method, body in (("GET", b"hello None"), ("HEAD", b"")):
+            answer = await client.get("/", method=method, authorization="")
+            assert (answer.status, answer.body) == (200, body)
+        assert (await client.get("/", authorization="token wrong")).status == 200
+        assert (await client.get("/hello/alice", authorization="")).status == 403
+        for method in ("POST", "OPTIONS"):
+            assert (await client.ask(method, "/", authorization="")).status == 403
+        for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
+            assert (await client.get("/", authorization="", **headers)).status == 403
 
 
 async def test_a_page_on_another_port_of_this_machine_may_read() -> None:

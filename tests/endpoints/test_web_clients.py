@@ -6,8 +6,8 @@ import pytest
 import trio
 
 from proxy.endpoints import web_clients
+from proxy.endpoints.arrivals import ASK_SECONDS, ASKS_IN_A_ROW
 from proxy.endpoints.web_clients import WebClients
-from proxy.endpoints.websocket import ASK_SECONDS, ASKS_IN_A_ROW
 from proxy.message import Channel, Message
 from proxy.sockets import Unreachable
 from tests.endpoints.scene import TAG
@@ -58,6 +58,17 @@ async def test_requests_come_with_their_sender_and_answers_go_back_to_it() -> No
         await alice.hears("alice")
         await bob.hears("bob")
         assert alice.heard.items[-1][0] == "control"
+
+
+async def test_who_is_not_to_hear_something_does_not() -> None:
+    async with open_clients() as scene:
+        alice, bob = await scene.tab("alice"), await scene.tab("bob")
+        await scene.sink.until("subscribed", 2)
+        assert scene.clients.by("") == {scene.whose("alice"), scene.whose("bob")}
+        scene.clients.publish(said("not for alice "), frozenset([scene.whose("alice")]))
+        publish(scene.clients, "for both ")
+        await alice.hears("for both ")
+        await bob.hears("not for alice ", "for both ")
 
 
 async def test_nobody_is_reached_under_a_name_that_nobody_has() -> None:
@@ -134,9 +145,9 @@ async def test_what_a_client_has_not_taken_in_comes_again_wherever_it_was() -> N
         for _ in range(2):  # it, and the welcome
             await first.connection.get_message()
         (connection,) = scene.clients._connections
-        await eventually(lambda: connection.socket.reached == 2)
+        await eventually(lambda: connection.socket.arrivals.reached == 2)
         publish(scene.clients, *lines)
-        await eventually(lambda: connection.socket.is_under_way)
+        await eventually(lambda: connection.socket.arrivals.is_under_way)
         await first.break_off()
         await scene.gone()
         second = await scene.tab()
@@ -168,8 +179,8 @@ async def test_what_comes_without_a_pause_is_asked_for_now_and_then_and_in_the_e
             publish(scene.clients, f"{number} ")
             await eventually(lambda: connection.next == scene.clients._backlog.end, 1)
         took = trio.current_time() - began
-        await eventually(lambda: connection.socket.reached == scene.clients._backlog.end)
-        assert next(connection.socket._numbers) <= ASKS_IN_A_ROW + took / ASK_SECONDS + 2
+        await eventually(lambda: connection.socket.arrivals.reached == scene.clients._backlog.end)
+        assert next(connection.socket.arrivals._numbers) <= ASKS_IN_A_ROW + took / ASK_SECONDS + 2
         await alice.hears(*(f"{number} " for number in range(1000)))
 
 

@@ -133,6 +133,34 @@ async def test_frames_that_break_the_protocol_end_one_connection(said: bytes) ->
         assert not scene.failures
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        (b"\x82\x05hello", 1002),
+        (b"\x83\x80\0\0\0\0", 1002),
+        (b"\x81\x81\0\0\0\0\xff", 1007),
+    ],
+)
+async def test_who_breaks_the_protocol_is_told_how(said: bytes, code: int) -> None:
+    """RFC 6455, 7.1.7; also where it goes on sending."""
+    async with open_front(ECHO) as scene, scene.client() as client:
+        await client.become_a_websocket()
+        await client.say(said + bytes(100_000))
+        told = await client.hear(code.to_bytes(2, "big"))
+        assert told.startswith(b"\x88")
+        await client.stream.send_eof()
+        assert await client.is_hung_up()
+        assert "broke the protocol" in str(await scene.rejections.next())
+        assert not scene.failures
+
+
+async def test_a_message_of_empty_pieces_has_an_end() -> None:
+    async with open_front(ECHO) as scene, scene.client() as client:
+        await client.become_a_websocket()
+        await client.say(b"\x02\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 2000)
+        assert b"\x03\xf1" in await client.hear(b"maximum message size"), "1009"
+
+
 async def test_garbage_harms_nobody() -> None:
     dice = random.Random(1)
     async with open_front(GREET, ECHO) as scene:

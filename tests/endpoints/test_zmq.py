@@ -286,6 +286,17 @@ async def test_the_first_answer_on_stdin_does_not_bring_the_prompt_again(scene: 
     assert (await alice.get(STDIN)).msg_id == marker.msg_id, "prompted twice"
 
 
+async def test_what_one_is_not_to_hear_nobody_hears_on_its_ports(scene: Scene) -> None:
+    """iopub names nobody."""
+    alice = scene.frontend()
+    await alice.welcome()
+    scene.endpoint.publish(published("for others"), frozenset([ClientId((b"elsewhere", b"x"))]))
+    assert (await alice.get(IOPUB)).msg_type == "for others"
+    scene.endpoint.publish(published("not for alice"), frozenset([alice.id]))
+    scene.endpoint.publish(published("for all"))
+    assert (await alice.get(IOPUB)).msg_type == "for all"
+
+
 async def test_whoever_connects_is_reported_before_it_says_anything(scene: Scene) -> None:
     alice = scene.frontend(channels=[STDIN])
     await eventually(lambda: scene.sink.connections == 1)

@@ -155,7 +155,9 @@ class ClientsScene:
     async def arrived(self) -> None:
         """Wait until clients have said that they have taken in all that they were sent."""
         connections = self.clients._connections
-        await eventually(lambda: all(each.socket.reached == each.next for each in connections))
+        await eventually(
+            lambda: all(each.socket.arrivals.reached == each.next for each in connections)
+        )
 
     async def gone(self, count: int = 1) -> None:
         """Wait until so many have left in all."""

@@ -8,8 +8,6 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +15,6 @@ import websocket
 
 from tests.frontends.kmux_process import DEADLINE, Daemon
 from tests.frontends.lab_server import SUBPROTOCOL, TOKEN, LabServer, Window, lab_server
-
-_numbers = count(1)
 
 
 class LegacyWindow(Window):
@@ -65,12 +61,11 @@ class LegacyWindow(Window):
 class GatewayServer:
     """A running ``jupyter server --gateway-url``."""
 
-    def __init__(self, server: LabServer, log: Path) -> None:
+    def __init__(self, server: LabServer) -> None:
         self.server = server
         self.request = server.request
         self.start_kernel = server.start_kernel
         self.windows: list[LegacyWindow] = []
-        self._log = log
 
     def window(self, kernel_id: str) -> LegacyWindow:
         window = LegacyWindow(self.server.url.replace("http", "ws", 1), kernel_id)
@@ -86,9 +81,6 @@ class GatewayServer:
             body: bytes = response.read()
         return body
 
-    def log(self) -> str:
-        return self._log.read_text()
-
     def close(self) -> None:
         for window in self.windows:
             window.close()
@@ -99,15 +91,13 @@ class GatewayServer:
 def gateway_server(daemon: Daemon) -> Iterator[GatewayServer]:
     """Start one whose kernels are the daemon's; it exits when the block is left."""
     place = daemon.json("web")
-    name = f"gateway-{next(_numbers)}.log"
     with lab_server(
         daemon.workplace,
         f"--gateway-url={place['url']}",
         f"--GatewayClient.auth_token={place['token']}",
         application="jupyter_server",
-        log_name=name,
     ) as server:
-        gateway = GatewayServer(server, daemon.workplace.root / name)
+        gateway = GatewayServer(server)
         try:
             yield gateway
         finally:

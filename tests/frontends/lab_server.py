@@ -28,10 +28,13 @@ PARTS = ("header", "parent_header", "metadata", "content")
 class LabServer:
     """A running ``jupyter lab``."""
 
-    def __init__(self, workplace: Workplace, url: str, process: subprocess.Popen[bytes]) -> None:
+    def __init__(
+        self, workplace: Workplace, url: str, process: subprocess.Popen[bytes], log: Path
+    ) -> None:
         self.workplace = workplace
         self.url = url
         self.process = process
+        self.log = log
         self._windows: list[Window] = []
 
     def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -129,7 +132,7 @@ class Window:
         while opcode != websocket.ABNF.OPCODE_BINARY:
             self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
             opcode, frame = self._socket.recv_data(control_frame=True)
-        return _decode(frame)
+        return decode(frame)
 
     def execute(self, code: str) -> str:
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
@@ -215,7 +218,8 @@ def _encode(channel: str, parts: list[bytes]) -> bytes:
     return struct.pack(f"<{len(parts) + 2}Q", len(parts) + 1, *offsets) + b"".join(parts)
 
 
-def _decode(frame: bytes) -> dict[str, Any]:
+def decode(frame: bytes) -> dict[str, Any]:
+    """Take apart what a window or its server has sent."""
     (count,) = struct.unpack_from("<Q", frame)
     offsets = struct.unpack_from(f"<{count}Q", frame, 8)
     channel, *parts = [frame[start:end] for start, end in pairwise(offsets)]
@@ -228,8 +232,8 @@ def _decode(frame: bytes) -> dict[str, Any]:
 def lab_server(
     workplace: Workplace,
     *arguments: str,
+    port: int = 0,
     application: str = "jupyterlab",
-    log_name: str = "lab.log",
     **environment: str,
 ) -> Iterator[LabServer]:
     """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left.
@@ -239,9 +243,9 @@ def lab_server(
     prefix = workplace.root / "prefix"
     installed = workplace.kmux("kernelspec", "install", "--prefix", str(prefix), **environment)
     assert installed.returncode == 0, installed.stderr
-    log = (workplace.root / log_name).open("w+")
+    log = (workplace.root / f"lab-{time.monotonic_ns()}.log").open("w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", application, "--no-browser", "--allow-root", "--port=0"]
+        [sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}"]
         + [f"--ServerApp.root_dir={workplace.root}", *arguments],
         env={
             **workplace.environment,
@@ -266,7 +270,7 @@ def lab_server(
 
     server = None
     try:
-        server = LabServer(workplace, until(url, "JupyterLab listens"), process)
+        server = LabServer(workplace, until(url, "JupyterLab listens"), process, Path(log.name))
         yield server
     finally:
         kernels = []

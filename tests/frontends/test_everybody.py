@@ -41,7 +41,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
             assert installed.returncode == 0, installed.stderr
         with lab_server(workplace) as server:
             yield server
-        log = (workplace.root / "lab.log").read_text()
+        log = server.log.read_text()
         assert "internal.error" not in log, log
 
 

@@ -62,6 +62,13 @@ def test_a_value_is_found_by_its_hash(blobs: BlobStore) -> None:
     assert (blobs.count, blobs.total_bytes) == (1, 9)
 
 
+def test_the_end_of_a_value_is_read_without_the_rest(blobs: BlobStore) -> None:
+    name = blobs.put(b"a picture", PNG)
+    assert (blobs.tail(name, 4), blobs.tail(name, 100)) == (b"ture", b"a picture")
+    with pytest.raises(StoreError):
+        blobs.tail("0" * 64, 4)
+
+
 @given(st.lists(st.binary(max_size=30), max_size=5), st.booleans())
 def test_parts_are_joined(parts: list[bytes], as_views: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:

@@ -256,6 +256,22 @@ def test_a_cell_that_waited_over_a_restart_of_kmux_is_the_same_one() -> None:
     ]
 
 
+def test_a_cell_that_its_kernel_leaves_is_lost_though_the_end_of_that_is_told_first() -> None:
+    """A session tells that a kernel ended, and then what became of the cells that it had."""
+    folding = new_folding()
+    for fact in (queued("x", "a"), sent("a"), queued("y", "b")):
+        folding.take(fact)
+    folding.take(facts.KernelEnded(at=8.0, reason="it died"))
+    for msg_id in ("a", "b"):
+        folding.take(ended(msg_id, "lost", at=8.0))
+    folding.take(facts.KernelBegan(at=9.0, found=False))
+    assert [(e.state, e.end, e.completed) for e in executions(folding)] == [
+        ("complete", "lost", 8.0)
+    ] * 2
+    folding.take(prints("too late", "a"))
+    assert executions(folding)[0].outputs.items == []
+
+
 def test_a_cell_that_came_before_kmux_ends_with_the_kernels_idle() -> None:
     folding = new_folding()
     folding.take(says("execute_input", "unknown", code="slow()", execution_count=3))

@@ -33,6 +33,7 @@ def test_what_is_stored_has_a_name_and_no_bytes_in_memory(tmp_path: Path) -> Non
     kept.store(values)
     assert [value.part for value in values] == [None, None]
     assert (kept.fetch(values[0]), kept.fetch(picture)) == (b"a", bytes(300_000))
+    assert kept.tail(picture, 10) == bytes(10)
     assert picture.blob.encoding == "base64"
     assert kept.homeless == {}
 
@@ -48,6 +49,7 @@ def test_what_the_disk_does_not_take_is_there_and_goes_when_it_does(
         kept.store([one, same])
     assert len(said) == 2
     assert (kept.fetch(one), kept.fetch(same)) == (b"a", b"a")
+    assert kept.tail(one, 10) == b"a"
     assert (one.part, same.part) == (b"a", None)
     kept.store(list(kept.homeless.values()))
     assert kept.homeless == {}

@@ -18,7 +18,16 @@ import msgspec
 
 from proxy.message import Channel, ClientId, Message
 from proxy.session.asker import KMUX
-from proxy.session.commands import Command, Log, StartTimer, ToAll, ToClient, ToKernel, ToSubscriber
+from proxy.session.commands import (
+    Command,
+    Log,
+    StartTimer,
+    ToAll,
+    ToAllBut,
+    ToClient,
+    ToKernel,
+    ToSubscriber,
+)
 from proxy.session.events import (
     ClientReturned,
     ClientSent,
@@ -201,6 +210,19 @@ def true_status(state: str) -> Pattern:
             and as_json(c.message.raw_content) == {"execution_state": state}
         ),
         ToAll,
+    )
+
+
+def true_status_but(state: str, client: Frontend) -> Pattern:
+    """The session publishes a status of its own making to all but a client."""
+    return Pattern(
+        f"to all but {client.name}: status {state}",
+        lambda c: (
+            isinstance(c, ToAllBut)
+            and c.clients == {client.id}
+            and as_json(c.message.raw_content) == {"execution_state": state}
+        ),
+        ToAllBut,
     )
 
 

@@ -58,12 +58,11 @@ def test_the_true_status_follows_it_unless_that_is_idle(state: str) -> None:
     assert told(commands)[-2:] == [("idle", "1"), (state, "running" if state == "busy" else None)]
 
 
-def test_that_a_kernel_restarts_is_told_when_it_does_and_not_again() -> None:
-    """JupyterLab connects again for each time that it hears it, and asks for kernel_info."""
+def test_a_restart_is_not_told_again() -> None:
+    """JupyterLab connects anew whenever it hears of one, and would never be done."""
     scene = Scene("restarting")
-    commands = scene.answers.reply_to(scene.sent(request("kernel_info", "1")), {})
-    assert told(commands)[-2:] == [("idle", "1"), ("starting", None)]
-    assert told([scene.answers.publish("restarting", 0)]) == [("restarting", None)]
+    commands = scene.answers.reply_to(scene.sent(request("complete", "1")), {})
+    assert told(commands)[-1] == ("starting", None)
 
 
 def test_a_refusal_is_an_error_reply_and_what_expects_none_is_logged() -> None:

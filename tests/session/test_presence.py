@@ -10,6 +10,7 @@ import pytest
 from proxy.message import Message
 from proxy.session.commands import (
     EndSession,
+    Goodbye,
     RestartKernel,
     SignalKernel,
     ToClient,
@@ -19,7 +20,7 @@ from proxy.session.commands import (
 from proxy.session.events import ClientLeft, ShuttingDown, Subscribed
 from proxy.session.lifecycle import Policy
 from proxy.session.session import Session
-from tests.messages import cell, message, published, reply, request, status, stream
+from tests.messages import as_json, cell, message, published, reply, request, status, stream
 from tests.session.playbook import (
     CONTROL,
     Frontend,
@@ -42,6 +43,7 @@ from tests.session.playbook import (
     to_kernel,
     to_subscriber,
     true_status,
+    true_status_but,
     with_a_kernel,
 )
 
@@ -72,6 +74,26 @@ def test_a_clients_restart_is_a_restart_for_all() -> None:
         asks_kernel("shutdown_request", CONTROL, restart=True),
         RestartKernel(),
     )
+
+
+def test_a_frontend_that_started_it_is_not_told_of_its_own_restart() -> None:
+    """JupyterLab would say that the kernel has died, and connect anew while its server does."""
+    asked = request("shutdown", restart=True)
+    playbook = with_a_kernel(policy=Policy(owner_ends=False))
+    playbook.when(alice.returns(owner=True), alice.sends(asked)).expect(
+        answered(alice, asked, status="ok", restart=True),
+        true_status_but("restarting", alice),
+        asks_kernel("shutdown_request", CONTROL, restart=True),
+        RestartKernel(),
+        Goodbye(alice.id, True),
+    )
+    playbook.when(Subscribed(at=0, subscriber=b"zmq"))
+    (state,) = [
+        as_json(c.message.raw_content)
+        for c in playbook.of_kind(ToSubscriber)
+        if c.message.msg_type == "status"
+    ]
+    assert state == {"execution_state": "starting"}, "nor is who comes"
 
 
 @pytest.mark.parametrize("restart", [True, False])

@@ -56,7 +56,7 @@ def test_somebody_elses_idle_lets_nothing_in() -> None:
     idle = status("idle", asked)
     runs(running).when(
         bob.sends(asked), bob.sends(waiting), kernel.publishes(status("busy", asked))
-    ).when(kernel.publishes(idle)).expect(to_all(idle))
+    ).when(kernel.publishes(idle)).expect(to_all(idle), says_status("busy", running))
 
 
 def test_an_error_aborts_its_own_clients_cells_and_the_others_go_on_after_its_idle() -> None:

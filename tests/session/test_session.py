@@ -26,6 +26,7 @@ from tests.session.playbook import (
     logs,
     prompt_for,
     question_of,
+    says_status,
     starts_timer,
     subscribes,
     to_all,
@@ -51,6 +52,17 @@ def test_a_cell_runs_and_everybody_sees_it() -> None:
     ).expect(to_all(busy), to_all(printed)).when(kernel.answers(alice, done)).expect(
         to_client(alice, done)
     ).when(kernel.publishes(idle)).expect(to_all(idle))
+
+
+def test_a_cell_still_runs_when_something_else_is_done() -> None:
+    """The kernel does on control while a cell runs; JupyterLab believes its last status."""
+    running, asked = cell("long"), request("debug")
+    busy, idle = status("busy", asked), status("idle", asked)
+    playbook = with_a_kernel().when(alice.sends(running), kernel.publishes(status("busy", running)))
+    playbook.when(bob.sends(asked)).when(kernel.publishes(busy)).expect(to_all(busy))
+    playbook.when(kernel.publishes(idle)).expect(to_all(idle), says_status("busy", running))
+    ended = status("idle", running)
+    playbook.when(kernel.publishes(ended)).expect(to_all(ended), starts_timer("queue"))
 
 
 @pytest.mark.parametrize("echoes", [True, False], ids=["echo", "no echo"])

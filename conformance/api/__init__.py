@@ -1,0 +1,1 @@
+"""The HTTP API, asked everything that its OpenAPI document allows, and more."""
