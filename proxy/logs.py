@@ -23,6 +23,7 @@ EVENTS = frozenset(
         "client.cut_off",
         "client.detached",
         "client.left",
+        "client.no_buffers",
         "client.subscribed",
         "comm.close_withheld",
         "daemon.ended",

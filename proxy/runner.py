@@ -242,6 +242,13 @@ class Runner:
     def rejected(self, channel: Channel, error: ClientProtocolError) -> None:
         self._reject(channel, error)
 
+    def buffers_left_out(self, client: ClientId) -> None:
+        self._log.warning(
+            "client.no_buffers",
+            client=client,
+            why="it speaks the WebSocket form without them; its widgets lack pictures and arrays",
+        )
+
     def cut_off(self, peer: str, backlog: int) -> None:
         self._log.warning(
             "client.cut_off", peer=peer, backlog=backlog, why="it does not read its iopub channel"

@@ -33,5 +33,9 @@ class EndpointSink(Protocol):
     def rejected(self, channel: Channel, error: ClientProtocolError) -> None:
         """Frames were dropped."""
 
+    def buffers_left_out(self, client: ClientId) -> None:
+        """A frontend was sent a message without its buffers: its form has no room for any. Called
+        once for each frontend that there is."""
+
     def cut_off(self, peer: str, backlog: int) -> None:
         """An iopub subscriber that did not read was disconnected, ``backlog`` bytes behind."""

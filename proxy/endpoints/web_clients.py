@@ -6,10 +6,11 @@ what is on its way or was never sent is before it. So whoever connects again goe
 gets what it missed, in order, once. Where a connection breaks off without a word, nobody knows of
 the last milliseconds what has arrived: that comes again.
 
-A connection may be dead and not know it, when its client comes on another one: the new one counts,
-and the old one is closed. jupyter_server's gateway client opens two for each attachment, and never
-reads the first; that one is closed neither, or it would be opened again. It is known by having
-said nothing, so what it was sent counts as unread.
+Of two connections under one name the one counts on which something was said last: the other one may
+be dead and not know it. It is closed, if it has ever said anything. jupyter_server's gateway client
+opens two for each attachment, of which either may come first, and never reads one of them; that one
+says nothing, so what it was sent counts as unread, and it is not closed, or it would be opened
+again. Where nothing was said on either, the later one counts.
 
 Everything that changes this state is in this file.
 """
@@ -69,11 +70,13 @@ def _text(channel: Channel, message: Message) -> bytes:
 class _Connection:
     """One WebSocket of a client."""
 
-    def __init__(self, socket: WebSocket, place: int, is_young: Callable[[], bool]) -> None:
+    def __init__(self, socket: WebSocket, is_young: Callable[[], bool]) -> None:
         self.socket = socket
         self._is_young = is_young
-        self.start = self.next = place
-        """Where it began, and what it is sent next."""
+        self.start: int | None = None
+        """Where it began; None where it never counted."""
+        self.next = 0
+        """What it is sent next."""
         self.encode: Encode = _binary if socket.subprotocol == V1 else _text
         self.is_read = False
         """Whether it is known that somebody reads it: something was said on it."""
@@ -81,10 +84,17 @@ class _Connection:
         """What it was sent last."""
         self.goodbye: tuple[int, str] | None = None
         """Why it is to be closed."""
-        self.is_silent = False
-        """Whether nothing more is sent on it, though it stays open."""
+        self.is_silent = True
+        """Whether nothing is sent on it, though it is open: another one counts."""
         self._work = trio.Event()
-        socket.arrivals.begin_at(place)
+
+    def count_from(self, place: int) -> None:
+        """From now on this is the one that counts. Where it was before, it goes on."""
+        if self.start is None:
+            self.start = self.next = place
+            self.socket.arrivals.begin_at(place)
+        self.is_silent = False
+        self.wake()
 
     @property
     def is_at_rest(self) -> bool:
@@ -107,7 +117,7 @@ class _Connection:
     def place(self) -> int:
         """Return the place behind what has arrived."""
         is_read = self.is_read or not (self.is_silent or self._is_young())
-        return self.socket.arrivals.reached if is_read else self.start
+        return self.socket.arrivals.reached if is_read or self.start is None else self.start
 
 
 class _Client:
@@ -118,6 +128,8 @@ class _Client:
         self.way = ""
         """By which of the session's addresses it came last."""
         self.away_since: float | None = None
+        self.lacks_buffers = False
+        """Whether it was told of something without its buffers."""
         self.connection: _Connection | None = None
         self._place = place
 
@@ -157,7 +169,7 @@ class WebClients:
         self._clock = clock
         self._backlog = Backlog()
         self._clients: dict[ClientId, _Client] = {}
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, _Client] = {}
         self._newest: _Client | None = None
         self._hushed = False
         self._trim_at = TRIM_BYTES
@@ -246,19 +258,20 @@ class WebClients:
         Raises :class:`ClientProtocolError` for a name that is none, and what
         :func:`websocket.serve` expects.
         """
-        client_id = self._id_of(session_id)
-        await self._calm(client_id)
-        connection, client = self._connected(socket, client_id)
+        connection, client = self._connected(socket, self._id_of(session_id))
         client.way = way
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, client, connection, nursery.cancel_scope)
                 while True:
                     payload = await socket.receive_any()
+                    if client.connection is not connection and connection.goodbye is None:
+                        await self._calm(client)
+                        self._count(client, connection)
                     connection.is_read = True
                     self._received(client.id, payload)
         finally:
-            self._connections.discard(connection)
+            del self._connections[connection]
             self._disconnected(client, connection)
 
     def _id_of(self, session_id: str | None) -> ClientId:
@@ -269,11 +282,10 @@ class WebClients:
             raise ClientProtocolError("session_id is a name of up to 128 characters")
         return ClientId((self.tag, name))
 
-    async def _calm(self, client_id: ClientId) -> None:
+    async def _calm(self, client: _Client) -> None:
         """Send nothing more to a client on the connection that it has, and wait until it has said
         what of it has arrived, or goodbye."""
-        client = self._clients.get(client_id)
-        if client is None or client.connection is None or not client.connection.is_read:
+        if client.connection is None or not client.connection.is_read:
             return
         client.connection.is_silent = True
         with trio.move_on_after(CALM_SECONDS):
@@ -287,16 +299,11 @@ class WebClients:
         if client is None:
             client = self._clients[client_id] = _Client(client_id, self._backlog.end)
         old = client.connection
-        if old is not None:
-            old.is_silent = True
-            client.connection, client.place = None, old.place()
-            if old.is_read:
-                self._say_goodbye(old, REPLACED)
-        client.away_since = None
         until = self._clock() + MUTE_SECONDS
-        connection = _Connection(socket, client.place, lambda: self._clock() < until)
-        client.connection = connection
-        self._connections.add(connection)
+        connection = _Connection(socket, lambda: self._clock() < until)
+        self._connections[connection] = client
+        if old is None or not old.is_read:
+            self._count(client, connection)
         if old is None:
             self._sink.client_returned(client_id, owner=False, missed_nothing=not is_new)
         if is_new:
@@ -304,6 +311,20 @@ class WebClients:
             self._sink.subscribed(self.tag)
             self._newest = None
         return connection, client
+
+    def _count(self, client: _Client, connection: _Connection) -> None:
+        """From now on it is this connection that counts, of a client that is known."""
+        old = client.connection
+        if old is connection or self._clients.get(client.id) is not client:
+            return
+        if old is not None:
+            old.is_silent = True
+            client.connection, client.place = None, old.place()
+            if old.is_read:
+                self._say_goodbye(old, REPLACED)
+        client.away_since = None
+        connection.count_from(client.place)
+        client.connection = connection
 
     def _received(self, client: ClientId, payload: bytes | str) -> None:
         try:
@@ -325,6 +346,10 @@ class WebClients:
         else:
             place = socket.arrivals.at_the_end(socket.close_code, at_rest=connection.is_at_rest)
         client.connection, client.place = None, place
+        for other, whose in self._connections.items():
+            if whose is client and other.start is None:  # it waits for this
+                self._count(client, other)
+                return
         client.away_since = self._clock()
         if not comes_back(client.id) or connection.socket.close_code == WENT_AWAY:
             self._clients.pop(client.id, None)
@@ -367,6 +392,9 @@ class WebClients:
         connection.next = max(connection.next, self._backlog.first)
         for entry, place in self._backlog.entries_for(client.id, connection.next):
             frames.append((entry.frame(connection.encode), place))
+            if entry.message.buffers and connection.encode is _text and not client.lacks_buffers:
+                client.lacks_buffers = True
+                self._sink.buffers_left_out(client.id)
             connection.latest = entry.message
             size += len(frames[-1][0])
             if size > MAX_BATCH_BYTES:

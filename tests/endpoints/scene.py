@@ -77,6 +77,9 @@ class Recorder:
         self.rejected_count += 1
         self.reports.put(Report("rejected", channel=channel, error=error))
 
+    def buffers_left_out(self, client: ClientId) -> None:
+        self.reports.put(Report("buffers left out", client=client))
+
     def cut_off(self, peer: str, backlog: int) -> None:
         self.reports.put(Report("cut off", backlog=backlog))
 

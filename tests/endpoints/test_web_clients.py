@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 
@@ -109,6 +110,21 @@ async def test_what_is_no_message_is_dropped_and_the_connection_goes_on(
         assert (await scene.sink.next("sent")).message is not None
 
 
+async def test_buffers_are_left_out_where_there_is_no_room_for_them_and_that_is_told_once() -> None:
+    picture = msgspec.structs.replace(said("picture "), buffers=(bytes(range(256)),))
+    async with open_clients() as scene:
+        old, new = await scene.tab("old", v1=False), await scene.tab("new")
+        await scene.sink.until("subscribed", 2)
+        for _ in range(2):
+            scene.clients.publish(picture)
+        for tab in (old, new):
+            await tab.hears("picture ", "picture ")
+        assert old.heard.items[-1][1]["buffers"] == []
+        assert new.heard.items[-1][1]["buffers"] == [bytes(range(256))]
+        (report,) = scene.sink.of("buffers left out")
+        assert report.client == scene.whose("old")
+
+
 # Those who come back
 
 
@@ -198,6 +214,8 @@ async def test_a_new_connection_takes_the_place_of_one_that_is_dead_and_does_not
         publish(scene.clients, "1 ")
         await first.hears("1 ")
         second = await scene.tab()
+        await second.say(CELL)
+        await scene.sink.next("sent")
         publish(scene.clients, "2 ")
         await second.hears("2 ")
         await first.closed.wait()
@@ -222,6 +240,50 @@ async def test_of_two_connections_the_one_counts_that_speaks() -> None:
         await mute.break_off()
         publish(scene.clients, "3 ")
         await second.hears("1 ", "2 ", "3 ")
+        assert not scene.sink.of("left")
+
+
+async def test_it_does_so_whichever_comes_first() -> None:
+    async with open_clients() as scene:
+        first = await scene.tab()
+        await first.say(CELL)
+        await scene.sink.next("sent")
+        mute = await scene.tab(reads=False)
+        publish(scene.clients, "1 ")
+        await first.hears("1 ")
+        assert not scene.sink.of("left")
+        assert mute.connection.closed is None
+
+
+async def test_one_that_had_not_spoken_yet_goes_on_when_it_does() -> None:
+    """The mute one has come between its connection and its first word."""
+    async with open_clients() as scene:
+        first = await scene.tab()
+        await scene.sink.next("subscribed")
+        publish(scene.clients, "1 ")
+        await first.hears("1 ")
+        mute = await scene.tab(reads=False)
+        publish(scene.clients, "2 ")
+        await first.say(CELL)
+        await scene.sink.next("sent")
+        publish(scene.clients, "3 ")
+        await first.hears("1 ", "2 ", "3 ")
+        assert mute.connection.closed is None
+        assert first.connection.closed is None
+
+
+async def test_who_only_listens_gets_the_rest_when_its_former_connection_ends() -> None:
+    async with open_clients() as scene:
+        first = await scene.tab()
+        await first.say(CELL)
+        await scene.sink.next("sent")
+        publish(scene.clients, "1 ")
+        await first.hears("1 ")
+        await scene.arrived()
+        second = await scene.tab()
+        await first.break_off()
+        publish(scene.clients, "2 ")
+        await second.hears("2 ")
         assert not scene.sink.of("left")
 
 

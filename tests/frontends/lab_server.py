@@ -230,15 +230,22 @@ def decode(frame: bytes) -> dict[str, Any]:
 
 @contextmanager
 def lab_server(
-    workplace: Workplace, *arguments: str, port: int = 0, **environment: str
+    workplace: Workplace,
+    *arguments: str,
+    port: int = 0,
+    application: str = "jupyterlab",
+    **environment: str,
 ) -> Iterator[LabServer]:
-    """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left."""
+    """Start ``jupyter lab`` with "Python 3 (shared)" installed, until the block is left.
+
+    ``application`` may be its mere server instead, ``jupyter_server``.
+    """
     prefix = workplace.root / "prefix"
     installed = workplace.kmux("kernelspec", "install", "--prefix", str(prefix), **environment)
     assert installed.returncode == 0, installed.stderr
     log = (workplace.root / f"lab-{time.monotonic_ns()}.log").open("w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+        [sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}"]
         + [f"--ServerApp.root_dir={workplace.root}", *arguments],
         env={
             **workplace.environment,
