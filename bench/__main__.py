@@ -111,7 +111,7 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measure kmux beside direct ZMQ, libzmq's zmq_proxy and jupyter_server.",
+        description="Measure kmux beside direct ZMQ, zmq_proxy, jupyter_server and its gateway.",
     )
     parser.add_argument(
         "scenarios",
@@ -121,7 +121,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
     parser.add_argument(
-        "--quick", action="store_true", help="five minutes instead of fifteen; rough"
+        "--quick", action="store_true", help="eight minutes instead of thirty; rough"
     )
     options = parser.parse_args()
     for name in options.scenarios:

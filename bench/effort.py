@@ -99,7 +99,7 @@ FULL = Effort(
     web_join_rounds=5,
     web_join_busy_rounds=3,
 )
-"""Some 15 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+"""Some 30 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
 QUICK = Effort(
     rounds=5,
@@ -146,4 +146,4 @@ QUICK = Effort(
     web_join_rounds=1,
     web_join_busy_rounds=1,
 )
-"""Five minutes, to see that everything works; the figures are rough."""
+"""Eight minutes, to see that everything works; the figures are rough."""

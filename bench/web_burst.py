@@ -86,6 +86,6 @@ def web_burst(workspace: Workspace, effort: Effort) -> Result:
         expected = sum(arrival.expected for arrival in arrivals[name])
         if received < expected:
             result.notes.append(
-                f"{name} lost {1 - received / expected:.0%}; its rate counts what it delivered"
+                f"{name} lost {1 - received / expected:.1%}; its rate counts what it delivered"
             )
     return result

@@ -17,6 +17,8 @@ from tests.browser.ways import WAYS
 from tests.frontends.kmux_process import Workplace
 from tests.required import needs_chromium
 
+IN_EVERY_WAY = ("test_cells.py", "test_two_windows.py")
+"""What is always tested in each way to attach. All else takes minutes for each: --every-way."""
 FAILED = pytest.StashKey[bool]()
 
 
@@ -26,6 +28,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "call":
         item.stash[FAILED] = report.failed
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.option.every_way:
+        return
+    others = [item for item in items if _is_of_another_way(item)]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)
+
+
+def _is_of_another_way(item: pytest.Item) -> bool:
+    way = item.callspec.params.get("lab") if hasattr(item, "callspec") else None
+    return way not in (None, next(iter(WAYS))) and item.path.name not in IN_EVERY_WAY
 
 
 # Of the package, not of the session: while Playwright is there, an asyncio loop runs.
