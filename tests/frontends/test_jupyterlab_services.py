@@ -253,10 +253,14 @@ def test_a_loop_is_interrupted(on_it: ServicesClient) -> None:
 def test_a_restart_is_everybodys(
     on_it: ServicesClient, other: ServicesClient, session: str
 ) -> None:
-    other.ask("connect", name="b", id=the_id(other, session))
+    """Who asked for it by the same kernel id is not told that its kernel has died."""
+    other.ask("start", name="b", kernel=f"shared-{session}")
     assert other.run("b", "x = 1; print(x)") == "1\n"
     on_it.ask("restart", name="a")
     other.hear("status", lambda event: event["status"] == "autorestarting")
+    told = [event["status"] for event in on_it.take("status", lambda e: e["name"] == "a")]
+    assert "restarting" in told
+    assert "autorestarting" not in told
     for client, name in ((on_it, "a"), (other, "b")):
         assert client.run(name, f"print('x' in dir()); {name} = 2") == "False\n"
     assert on_it.run("a", "print(b)") == "2\n", "both are on the new kernel"
