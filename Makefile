@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help lab test check bench browser conformance conformance-api differential soak lock clean
+.PHONY: help lab test check bench thorough conformance conformance-api differential soak lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -17,7 +17,7 @@ help:
 	@echo "make conformance  other projects' test suites, directly and through kmux"
 	@echo "make differential  10,000 random conversations, directly and through kmux: an hour"
 	@echo "make conformance-api  the HTTP API against its OpenAPI document: four minutes"
-	@echo "make browser      JupyterLab in Chromium, in each way to attach: ten minutes"
+	@echo "make thorough     the tests, and those that take long: JupyterLab in each way to attach"
 	@echo "make soak         the long runs: a million messages, floods of garbage"
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -56,8 +56,8 @@ conformance-api: $(VENV)/ready
 differential: $(VENV)/ready
 	$(BIN)/python -m conformance.differential
 
-browser: $(VENV)/ready
-	$(BIN)/python -m pytest tests/browser --every-way
+thorough: $(VENV)/ready
+	$(BIN)/python -m pytest --thorough
 
 soak: $(VENV)/ready
 	$(BIN)/python -m pytest -m soak --timeout 1800

@@ -33,23 +33,24 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--every-way",
+        "--thorough",
         action="store_true",
-        help="browser tests in each way to attach, not just the most important ones",
+        help="also what takes long: JupyterLab in each way to attach, and tests marked thorough",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
+    config.addinivalue_line("markers", "thorough: takes long; runs only with --thorough")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "soak" in config.option.markexpr:
-        return
-    soak = [item for item in items if item.get_closest_marker("soak")]
-    if soak:
-        items[:] = [item for item in items if item not in soak]
-        config.hook.pytest_deselected(items=soak)
+    marks = {"soak": "soak" in config.option.markexpr, "thorough": config.option.thorough}
+    left_out = [mark for mark, wanted in marks.items() if not wanted]
+    others = [item for item in items if any(map(item.get_closest_marker, left_out))]
+    if others:
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from tests.browser.ways import WAYS
 from tests.frontends.kmux_process import Workplace
 from tests.required import needs_chromium
 
-IN_EVERY_WAY = ("test_cells.py", "test_two_windows.py")
-"""What is always tested in each way to attach. All else takes minutes for each: --every-way."""
+IN_EVERY_WAY = ("test_cells.py",)
+"""What is always tested in each way to attach. All else takes minutes for each: --thorough."""
 FAILED = pytest.StashKey[bool]()
 
 
@@ -31,7 +31,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.option.every_way:
+    if config.option.thorough:
         return
     others = [item for item in items if _is_of_another_way(item)]
     items[:] = [item for item in items if item not in others]

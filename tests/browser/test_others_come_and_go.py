@@ -13,7 +13,7 @@ from tests.browser.window import Window
 from tests.frontends.console import open_console
 from tests.frontends.qtconsole_frontend import open_qtconsole
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.timeout(150), pytest.mark.thorough]
 
 SLIDER = "import ipywidgets as W\nspeed = W.IntSlider(3, description='speed')\nspeed"
 MORE = "depth = W.IntSlider(5, description='depth')\ndepth"

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.lab import Desk
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.thorough]
 
 SLIDER = "import ipywidgets as W\nspeed = W.IntSlider(3, description='speed')\nspeed"
 LINES = 30

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.lab import Desk
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.thorough]
 
 SLIDER = """\
 import ipywidgets as W

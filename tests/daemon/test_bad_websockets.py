@@ -101,14 +101,15 @@ def test_who_sends_no_utf8_comes_back_and_has_missed_nothing(daemon: Daemon) -> 
 def close_code_of_all(kernel: WebKernel) -> int:
     """Hear all that comes until the WebSocket is closed. Returns why it is."""
     codes: list[int] = []
-    recv = kernel.connection.recv
 
     def receive() -> bytes:
-        opcode, payload = kernel.connection.recv_data(control_frame=True)
-        if opcode == ABNF.OPCODE_CLOSE:
-            codes.append(int.from_bytes(payload[:2], "big"))
-            raise WebSocketConnectionClosedException
-        return payload if opcode == ABNF.OPCODE_BINARY else recv()
+        while True:
+            opcode, payload = kernel.connection.recv_data(control_frame=True)
+            if opcode == ABNF.OPCODE_CLOSE:
+                codes.append(int.from_bytes(payload[:2], "big"))
+                raise WebSocketConnectionClosedException
+            if opcode == ABNF.OPCODE_BINARY:
+                return payload
 
     kernel.connection.recv = receive
     with pytest.raises(WebSocketConnectionClosedException):

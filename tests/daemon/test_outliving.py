@@ -226,6 +226,7 @@ def test_a_carried_file_that_is_damaged_costs_what_was_in_it_and_no_more(daemon:
     assert alice.text() == "1\n"
 
 
+@pytest.mark.thorough
 def test_a_session_that_nobody_uses_ends_when_its_time_is_over(daemon: Daemon) -> None:
     session = daemon.json("new", "short", KMUX_IDLE_TIMEOUT_HOURS="0.0001")
     until(lambda: not daemon.json("ps"), "it is over", seconds=60)

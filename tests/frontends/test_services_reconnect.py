@@ -163,6 +163,7 @@ def test_another_client_notices_nothing(
         assert seen
 
 
+@pytest.mark.thorough
 def test_over_a_restart_of_the_daemon_nothing_is_missed(
     daemon: Daemon, client: ServicesClient, tmp_path: Path
 ) -> None:
@@ -174,6 +175,7 @@ def test_over_a_restart_of_the_daemon_nothing_is_missed(
     assert client.run("a", "print('goes on')") == "goes on\n"
 
 
+@pytest.mark.thorough
 def test_over_a_crash_of_the_daemon_it_goes_on(
     daemon: Daemon, client: ServicesClient, tmp_path: Path
 ) -> None:
