@@ -20,7 +20,7 @@ def session(name: str) -> Any:
     live = SimpleNamespace(
         name=name,
         state=SessionState(id=name, name=name, kernel_name="python3", key="k", identity="i"),
-        written=[],
+        hosted=SimpleNamespace(runner=SimpleNamespace(has_ended=False)),
     )
 
     def keep(state: SessionState) -> None:
@@ -59,6 +59,15 @@ def test_an_alias_is_another_id_and_only_it_is_given_back(
         known.find(alias)
     with pytest.raises(NotFound):
         known.detach(alias)
+
+
+def test_a_session_that_is_over_is_nobodys_kernel(known: Attachments, lives: list[Any]) -> None:
+    """What is left of it is written down for a moment."""
+    alias = known.attach(lives[0])
+    lives[0].hosted.runner.has_ended = True
+    assert [live for _, live in known.all()] == [lives[1]]
+    with pytest.raises(NotFound):
+        known.find(alias)
 
 
 def test_aliases_have_a_bound(
