@@ -117,6 +117,7 @@ class _Server:
             lives.start_soon(self._shims.run)
             self._loaded.set()
             if self._settings.web:
+                await trio.to_thread.run_sync(_import_what_http_takes)
                 from proxy.daemon.web import Web
 
                 self._web = Web(self._settings, sessions, self._api.web_routes(), _Sink())
@@ -188,6 +189,10 @@ def _import_what_sessions_take(settings: Settings) -> None:
     file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
     configure_file(file, settings.log_level)
     import proxy.daemon.shims  # noqa: F401
+
+
+def _import_what_http_takes() -> None:
+    import proxy.daemon.web  # noqa: F401
 
 
 async def _obey_signals(

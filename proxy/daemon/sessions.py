@@ -30,6 +30,8 @@ from proxy.wire import connection
 START_SECONDS = 30.0
 """How long somebody who asked for a session waits for its kernel; it goes on coming up."""
 WATCH_SECONDS = 30.0
+FIND_SECONDS = 0.3
+"""Whoever asks at once is to hear that a kernel is busy, and not that it is yet to be found."""
 SENT_SECONDS = 0.01
 """How long libzmq may take to hand what was sent to the system."""
 HANG_UP_SECONDS = 0.08
@@ -74,10 +76,19 @@ class Sessions:
             while self._early:  # of sessions that cannot be gone on with
                 self._early.popitem()[1].close()
             external.sweep(live.state.id for live in self.all())
+            await self._find_kernels()
             task_status.started()
             while True:
                 await trio.sleep(WATCH_SECONDS)
                 self._watch()
+
+    async def _find_kernels(self) -> None:
+        """Wait a moment for the kernels of the last daemon to say what they do."""
+        with trio.move_on_after(FIND_SECONDS):
+            while any(  # noqa: ASYNC110 (they say it to their sessions)
+                live.hosted.runner.session.execution_state == "starting" for live in self.all()
+            ):
+                await trio.sleep(LOOK_SECONDS)
 
     async def _go_on_with(self, directory: SessionDirectory) -> None:
         try:
