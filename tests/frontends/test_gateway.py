@@ -16,7 +16,7 @@ from tests.frontends.gateway_server import GatewayServer, gateway_server
 from tests.frontends.kmux_process import DEADLINE, Client, Daemon, Workplace
 from tests.frontends.widgets import CONTROL_VERSION, asking_states, on_comm, opening
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.thorough]
 
 _numbers = count(1)
 
