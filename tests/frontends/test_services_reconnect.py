@@ -15,7 +15,7 @@ from tests.frontends.kmux_process import Daemon, until
 from tests.frontends.services_client import ServicesClient, services_client
 from tests.frontends.tcp_proxy import TcpProxy, tcp_proxy
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.thorough]
 
 RECONNECT_SECONDS = 60.0
 """Where it finds nobody, it tries again after 10 to 30 seconds (services 7.6)."""
@@ -163,7 +163,6 @@ def test_another_client_notices_nothing(
         assert seen
 
 
-@pytest.mark.thorough
 def test_over_a_restart_of_the_daemon_nothing_is_missed(
     daemon: Daemon, client: ServicesClient, tmp_path: Path
 ) -> None:
@@ -175,7 +174,6 @@ def test_over_a_restart_of_the_daemon_nothing_is_missed(
     assert client.run("a", "print('goes on')") == "goes on\n"
 
 
-@pytest.mark.thorough
 def test_over_a_crash_of_the_daemon_it_goes_on(
     daemon: Daemon, client: ServicesClient, tmp_path: Path
 ) -> None:
