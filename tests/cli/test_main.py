@@ -43,8 +43,9 @@ main()
     ],
     ids=" ".join,
 )
-def test_light_commands_import_little(workplace: Workplace, arguments: list[str]) -> None:
-    assert HEAVY & imported(workplace, arguments) == set()
+def test_light_commands_import_little(daemon: Daemon, arguments: list[str]) -> None:
+    """Some start the daemon, which ends with the test."""
+    assert HEAVY & imported(daemon.workplace, arguments) == set()
 
 
 @pytest.mark.parametrize("words", ["kmux ", "kmux queue ", "kmux config re"])
