@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from proxy.cli.main import COMMANDS, FIRST
-from tests.frontends.kmux_process import BIN, DEADLINE, Workplace
+from tests.frontends.kmux_process import BIN, DEADLINE, Daemon, Workplace
 
 HEAVY = {"trio", "zmq", "automerge", "jupyter_client", "jupyter_core", "structlog", "rich"}
 """Each takes longer to import than a light command to run."""
