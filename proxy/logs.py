@@ -29,6 +29,7 @@ EVENTS = frozenset(
         "daemon.ended",
         "daemon.ending",
         "daemon.started",
+        "environment.detected",
         "frames.rejected",
         "internal.error",
         "kernel.connected",

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import trio
 
+from proxy.bell import Bell
 from proxy.endpoints.routes import Request, Response, Route, WebSocketRoute, refusal
 from proxy.endpoints.web import WebFront
 from proxy.endpoints.websocket import WebSocket
@@ -69,7 +70,7 @@ class RecordServer:
         self._limiter = trio.CapacityLimiter(MAX_BLOBS_READ)
         routes: list[Route | WebSocketRoute] = [
             WebSocketRoute(
-                path="/record/sync", talk=self._read_along, max_message_bytes=MAX_FRAME_BYTES
+                path="/record/sync", talk=self.read_along, max_message_bytes=MAX_FRAME_BYTES
             ),
             Route(method="GET", path="/record/blobs/{sha256}", answer=self.answer_blob),
         ]
@@ -118,9 +119,9 @@ class RecordServer:
 
     # Documents
 
-    async def _read_along(self, request: Request, socket: WebSocket) -> None:
+    async def read_along(self, request: Request, socket: WebSocket) -> None:
         """Carry frames between a WebSocket and our side of it."""
-        work, room = _Bell(), _Bell()
+        work, room = Bell(), Bell()
         peer = self.sync.connect(work.ring)
         try:
             with trio.move_on_after(JOIN_SECONDS):
@@ -141,8 +142,8 @@ class RecordServer:
         self,
         peer: SyncPeer,
         socket: WebSocket,
-        work: _Bell,
-        room: _Bell,
+        work: Bell,
+        room: Bell,
         scope: trio.CancelScope,
     ) -> None:
         """Send whatever is to be sent, and end the talk after the peer's goodbye."""
@@ -192,17 +193,3 @@ class RecordServer:
 
     def _read_blob(self, sha256: str) -> tuple[str, bytes]:
         return self._blobs.media_type(sha256), self._blobs.get(sha256)
-
-
-class _Bell:
-    """Wakes one task, which may be awake."""
-
-    def __init__(self) -> None:
-        self._rung = trio.Event()
-
-    def ring(self) -> None:
-        self._rung.set()
-
-    async def wait(self) -> None:
-        await self._rung.wait()
-        self._rung = trio.Event()

@@ -71,8 +71,9 @@ class StandardSession:
 
     hosted: HostedSession
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, env_source: str) -> None:
         self.file = Path()
+        self._env_source = env_source
         self._language = language
         self._began = time.time()
 
@@ -98,6 +99,7 @@ class StandardSession:
             clients=len(visible(hosted.runner)),
             pid=hosted.runner.kernel.pid,
             connection_file=str(self.file),
+            env_source=self._env_source,
             created=timestamp(self._began),
             problem=hosted.not_recorded,
             document=recorder.url if recorder is not None else None,
@@ -172,7 +174,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     owned = file is not None and (file.exists() or _is_run_by_jupyter())
     info = connection.read(file) if file is not None and owned else _fresh_info(options, found)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or kernel_name
-    session = StandardSession(language)
+    session = StandardSession(language, specs.FROM_KERNELSPEC if found is None else "")
     front = await _listen(session, options.name, wish)
     name = front.path.stem
     display = Display(None if owned else show)

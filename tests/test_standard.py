@@ -72,7 +72,7 @@ def test_ps_lists_what_runs(workplace: Workplace) -> None:
             "pid": kmux.kernel_pid,
             "connection_file": str(kmux.file),
             "notebook": None,
-            "env_source": "",
+            "env_source": "kernelspec",
             "problem": "",
             "daemon": False,
         }

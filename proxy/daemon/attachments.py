@@ -12,8 +12,6 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from proxy.daemon.state import Alias, NotebookState
 from proxy.errors import Conflict, NotFound
 
@@ -64,7 +62,7 @@ class Attachments:
         if len(live.state.aliases) >= MAX_ALIASES:
             raise Conflict(f"{live.name} has {MAX_ALIASES} attachments; delete some")
         alias = Alias(id=str(uuid.uuid4()), created=time.time())
-        _keep(live, aliases=[*live.state.aliases, alias])
+        live.keep(aliases=[*live.state.aliases, alias])
         return alias.id
 
     def detach(self, kernel_id: str) -> None:
@@ -73,7 +71,7 @@ class Attachments:
         left = [alias for alias in live.state.aliases if alias.id != kernel_id]
         notebooks = [each for each in live.state.notebooks if each.kernel_id != kernel_id]
         if left != live.state.aliases or notebooks != live.state.notebooks:
-            _keep(live, aliases=left, notebooks=notebooks)
+            live.keep(aliases=left, notebooks=notebooks)
 
     # Jupyter's sessions: notebooks on kernels
 
@@ -101,14 +99,10 @@ class Attachments:
             if each.id == notebook.id and other is not live:
                 self.remove(notebook.id)
         others = [each for each in live.state.notebooks if each.id != notebook.id]
-        _keep(live, notebooks=[*others, notebook])
+        live.keep(notebooks=[*others, notebook])
 
     def remove(self, ident: str) -> NotebookState:
         """Forget a notebook. Raises :class:`NotFound`."""
         notebook, live = self.notebook(ident)
-        _keep(live, notebooks=[each for each in live.state.notebooks if each.id != ident])
+        live.keep(notebooks=[each for each in live.state.notebooks if each.id != ident])
         return notebook
-
-
-def _keep(live: LiveSession, **changes: object) -> None:
-    live.keep(msgspec.structs.replace(live.state, **changes))

@@ -5,23 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import trio
-
-
-class Bell:
-    """Wakes one who looks, and who may be awake."""
-
-    def __init__(self) -> None:
-        self._rung = trio.Event()
-
-    def ring(self) -> None:
-        """Wake him."""
-        self._rung.set()
-
-    async def wait(self) -> None:
-        """Wait until it is rung, or was since the last time."""
-        await self._rung.wait()
-        self._rung = trio.Event()
+from proxy.bell import Bell
 
 
 class Changes:

@@ -148,7 +148,7 @@ class DaemonApi:
 
     async def _attach(self, request: Request) -> Response:
         live = (await self._sessions()).get(request.places["name"])
-        endpoint = live.attach(request.read(AttachRequest).kind)
+        endpoint = live.ports.attach(request.read(AttachRequest).kind)
         attached = Attached(name=live.name, kind=endpoint.kind, connection_file=endpoint.file)
         return json_response(attached, status=201)
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from proxy.bell import Bell
 from proxy.daemon import control
-from proxy.daemon.changes import Bell
 from proxy.daemon.process_trees import Load, ProcessTrees
 from proxy.daemon.watch_vocabulary import LoadSeen, News, Watched
 from proxy.record import glimpse

@@ -85,10 +85,8 @@ class Sessions:
     async def _find_kernels(self) -> None:
         """Wait a moment for the kernels of the last daemon to say what they do."""
         with trio.move_on_after(FIND_SECONDS):
-            while any(  # noqa: ASYNC110 (they say it to their sessions)
-                live.hosted.runner.session.execution_state == "starting" for live in self.all()
-            ):
-                await trio.sleep(LOOK_SECONDS)
+            for live in self.all():
+                await live.ready.wait()
 
     async def _go_on_with(self, directory: SessionDirectory) -> None:
         try:
@@ -143,6 +141,7 @@ class Sessions:
             kernel_name=wish.kernel,
             language=spec.language,
             notebook=notebook,
+            env_source=specs.FROM_KERNELSPEC,
             cwd=wish.cwd,
             env=wish.env,
             arguments=wish.arguments,

@@ -21,7 +21,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from proxy.daemon.live import LiveSession, Parting
+from proxy.daemon.live import LiveSession
+from proxy.daemon.session_ports import Parting
 from proxy.daemon.sessions import Sessions
 from proxy.daemon.vocabulary import ShimNews, ShimRequest
 from proxy.errors import ConfigError, Conflict, KmuxError, NotFound, kind_of
@@ -130,7 +131,7 @@ class Shims:
         live = self._session_before(wish)
         if live is None and wish.new is None:
             raise NotFound("the session has ended; start a kernel to begin another one")
-        served = live.shim_endpoint(wish.connection_file) if live is not None else None
+        served = live.ports.shim(wish.connection_file) if live is not None else None
         if served is not None and wish.new is None and wish.name is None:
             info = served.info  # a shim goes on from another daemon: it may outlive the file
         else:
@@ -144,7 +145,7 @@ class Shims:
             try:
                 return await self._serve(wish, info, live)
             except KmuxError:
-                if live not in others and not live.shim_endpoints():
+                if live not in others and not live.ports.shims():
                     live.stop()  # it was begun for this frontend
                 raise
 
@@ -158,7 +159,7 @@ class Shims:
         if former is not None:
             former.replaced()
             if former.live is not live:
-                former.live.detach(former.tag)
+                former.live.ports.detach(former.tag)
         try:
             await self._bind(shim, info, wish.owner_pid)
         except BaseException:
@@ -177,7 +178,7 @@ class Shims:
             return self._sessions.get(wish.name)
         file, new = wish.connection_file, wish.new
         for live in self._sessions.all():
-            if live.shim_endpoint(file) is not None:
+            if live.ports.shim(file) is not None:
                 if new is not None:
                     live.belongs_to(new.notebook)
                 return live
@@ -195,7 +196,7 @@ class Shims:
         deadline = trio.current_time() + PORTS_SECONDS
         while True:
             try:
-                shim.tag = shim.live.attach_shim(shim.file, info, owner_pid, shim.parted)
+                shim.tag = shim.live.ports.attach_shim(shim.file, info, owner_pid, shim.parted)
             except Conflict:
                 if trio.current_time() > deadline:
                     raise
@@ -212,7 +213,7 @@ class Shims:
         if shim.how == "restart":
             self._forsaken[shim.file] = time.time()
         elif not shim.live.ended.is_set():
-            shim.live.detach(shim.tag)
+            shim.live.ports.detach(shim.tag)
         self._remembered.pop(shim.file, None)
         if shim.how is None:
             self._remember(shim.file, shim.live)
@@ -235,14 +236,14 @@ class Shims:
         """Take away the ports that nobody has come back for, also those of the last daemon."""
         forsaken: dict[str, float] = {}
         for live in self._sessions.all():
-            for endpoint in live.shim_endpoints():
+            for endpoint in live.ports.shims():
                 if endpoint.file in self._connected:
                     continue
                 since = self._forsaken.get(endpoint.file, now)
                 if now - since < KEEP_SECONDS:
                     forsaken[endpoint.file] = since
                 else:
-                    live.detach(endpoint.tag.encode())
+                    live.ports.detach(endpoint.tag.encode())
                     self._remember(endpoint.file, live)
         self._forsaken = forsaken
 

@@ -13,14 +13,23 @@ import trio
 from proxy.daemon import control
 from proxy.daemon.api import PREFIX
 from proxy.daemon.gallery import CELLS, Gallery, Onlooker
-from proxy.endpoints.routes import Request, Response, Route, WebSocketRoute, json_response
+from proxy.endpoints.routes import (
+    Request,
+    Response,
+    Route,
+    WebSocketRoute,
+    json_response,
+    refusal,
+)
 from proxy.errors import ClientProtocolError, ConfigError, NotFound
 from proxy.record.glimpse import ShownCell
+from proxy.record.sync import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from proxy.daemon.live import LiveSession
     from proxy.daemon.sessions import Sessions
     from proxy.endpoints.websocket import WebSocket
+    from proxy.record_server import RecordServer
 
 MAX_CELLS = 50
 MAX_MESSAGE_BYTES = 1024
@@ -44,6 +53,13 @@ class WatchApi:
                 talk=self._watch,
                 max_message_bytes=MAX_MESSAGE_BYTES,
                 summary="What becomes of all sessions: all of it first, then what changes.",
+            ),
+            WebSocketRoute(
+                path=f"{one}/record",
+                talk=self._follow,
+                admit=self._admit,
+                max_message_bytes=MAX_FRAME_BYTES,
+                summary="The record, for automerge-repo's WebSocket client.",
             ),
             Route(
                 method="GET",
@@ -86,6 +102,16 @@ class WatchApi:
                         await socket.send_frames([(frame(news, text=True), 0)])
                     await self._gallery.wait(bell)
 
+    def _admit(self, request: Request) -> Response | None:
+        try:
+            self._record_server(request)
+        except NotFound as error:
+            return refusal(error.status, str(error))
+        return None
+
+    async def _follow(self, request: Request, socket: WebSocket) -> None:
+        await self._record_server(request).read_along(request, socket)
+
     async def _outputs(self, request: Request) -> Response:
         wish = request.query.get("cells", str(CELLS))
         digits = len(str(MAX_CELLS))  # Python refuses to read thousands of them
@@ -95,11 +121,7 @@ class WatchApi:
         return json_response(await self._gallery.cells(self._of(request), int(wish)))
 
     async def _blob(self, request: Request) -> Response:
-        live = self._of(request)
-        server = live.hosted.record_server
-        if server is None:
-            raise _not_recorded(live)
-        return await server.answer_blob(request)
+        return await self._record_server(request).answer_blob(request)
 
     async def _export(self, request: Request) -> Response:
         live = self._of(request)
@@ -119,6 +141,12 @@ class WatchApi:
             ),
             body=body,
         )
+
+    def _record_server(self, request: Request) -> RecordServer:
+        live = self._of(request)
+        if live.hosted.record_server is None:
+            raise _not_recorded(live)
+        return live.hosted.record_server
 
     def _of(self, request: Request) -> LiveSession:
         return self._sessions.get(request.places["name"])

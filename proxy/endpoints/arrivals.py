@@ -76,16 +76,23 @@ class Arrivals:
 
     # While it is open
 
-    def with_questions(self, frames: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, int | None]]:
-        """Add the pings that are to be sent along; they have no mark."""
+    def with_questions(
+        self, frames: Sequence[tuple[bytes, int]], *, at_rest: bool = False
+    ) -> list[tuple[bytes, int | None]]:
+        """Add the pings that are to be sent along; they have no mark.
+
+        One is ahead of the last frame: who reads that, and no further, has answered for the others.
+        It is always asked ``at_rest``, when nothing more comes: then a client may leave.
+        """
         sent: list[tuple[bytes, int | None]] = []
-        for each, mark in frames:
+        asks = self._may_ask() or at_rest
+        for number, (each, mark) in enumerate(frames, start=1):
+            if self._unasked > ASK_BYTES or (asks and number == len(frames) and self._unasked):
+                sent.append((self.question(), None))
             self._last = mark
             sent.append((each, mark))
             self._unasked += len(each)
-            if self._unasked > ASK_BYTES:
-                sent.append((self.question(), None))
-        if self._unasked and self._may_ask():
+        if asks or self._unasked > ASK_BYTES:
             sent.append((self.question(), None))
         return sent
 

@@ -20,18 +20,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import trio
 
-from proxy.endpoints.arrivals import ASK_SECONDS
-from proxy.endpoints.backlog import Backlog, Encode, Entry
+from proxy.endpoints.backlog import Backlog, Entry
 from proxy.endpoints.sink import EndpointSink
-from proxy.endpoints.websocket import RESTARTS, WebSocket, WebSocketGone, frame
+from proxy.endpoints.web_connection import WebConnection, text
+from proxy.endpoints.websocket import RESTARTS, WebSocket
 from proxy.errors import ClientProtocolError
 from proxy.message import Channel, ClientId, Message, comes_back
 from proxy.sockets import Unreachable
 from proxy.wire import websocket_frames
-from proxy.wire.websocket_frames import V1
 
 MAX_LAG_BYTES = 32 * 1024 * 1024
 """Who is further behind is closed, and gets the rest by coming back."""
@@ -44,8 +44,6 @@ MAX_AWAY = 100
 MAX_SESSION_ID = 128
 MUTE_SECONDS = 10.0
 """How long a connection on which nothing was said may turn out to be one that nobody reads."""
-ANSWER_SECONDS = 2.0
-"""How long a client may take to answer a goodbye."""
 CALM_SECONDS = 0.25
 """How long a client that connects anew may take to say what has arrived before."""
 LOOK_SECONDS = 0.005
@@ -59,67 +57,6 @@ TOO_SLOW = (1013, "this client lags behind; connect again for the rest")
 REPLACED = (1000, "this session has another connection by now")
 
 
-def _binary(channel: Channel, message: Message) -> bytes:
-    return frame(websocket_frames.encode_v1(channel, message))
-
-
-def _text(channel: Channel, message: Message) -> bytes:
-    return frame(websocket_frames.encode_legacy(channel, message), text=True)
-
-
-class _Connection:
-    """One WebSocket of a client."""
-
-    def __init__(self, socket: WebSocket, is_young: Callable[[], bool]) -> None:
-        self.socket = socket
-        self._is_young = is_young
-        self.start: int | None = None
-        """Where it began; None where it never counted."""
-        self.next = 0
-        """What it is sent next."""
-        self.encode: Encode = _binary if socket.subprotocol == V1 else _text
-        self.is_read = False
-        """Whether it is known that somebody reads it: something was said on it."""
-        self.latest: Message | None = None
-        """What it was sent last."""
-        self.goodbye: tuple[int, str] | None = None
-        """Why it is to be closed."""
-        self.is_silent = True
-        """Whether nothing is sent on it, though it is open: another one counts."""
-        self._work = trio.Event()
-
-    def count_from(self, place: int) -> None:
-        """From now on this is the one that counts. Where it was before, it goes on."""
-        if self.start is None:
-            self.start = self.next = place
-            self.socket.arrivals.begin_at(place)
-        self.is_silent = False
-        self.wake()
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether it was told last that nothing more comes of what it asked for."""
-        latest = self.latest
-        return latest is not None and (
-            latest.msg_type.endswith("_reply")
-            or (latest.msg_type == "status" and b"idle" in bytes(latest.raw_content))
-        )
-
-    def wake(self) -> None:
-        """There is something to send."""
-        self._work.set()
-
-    async def wait(self) -> None:
-        """Wait until there is."""
-        await self._work.wait()
-        self._work = trio.Event()
-
-    def place(self) -> int:
-        """Return the place behind what has arrived."""
-        is_read = self.is_read or not (self.is_silent or self._is_young())
-        return self.socket.arrivals.reached if is_read or self.start is None else self.start
-
-
 class _Client:
     """Who has connected under one name, and its place in the row while it is away."""
 
@@ -130,7 +67,7 @@ class _Client:
         self.away_since: float | None = None
         self.lacks_buffers = False
         """Whether it was told of something without its buffers."""
-        self.connection: _Connection | None = None
+        self.connection: WebConnection | None = None
         self._place = place
 
     @property
@@ -169,7 +106,7 @@ class WebClients:
         self._clock = clock
         self._backlog = Backlog()
         self._clients: dict[ClientId, _Client] = {}
-        self._connections: dict[_Connection, _Client] = {}
+        self._connections: dict[WebConnection, _Client] = {}
         self._newest: _Client | None = None
         self._hushed = False
         self._trim_at = TRIM_BYTES
@@ -222,7 +159,7 @@ class WebClients:
             if connection is None:
                 continue
             if self._backlog.bytes_from(connection.socket.arrivals.reached) > MAX_LAG_BYTES:
-                self._say_goodbye(connection, TOO_SLOW)
+                connection.say_goodbye(TOO_SLOW)
         while self._backlog.bytes_from(self._backlog.first) > MAX_KEPT_BYTES:
             last = min(self._clients.values(), key=lambda client: client.place)
             connection = last.connection
@@ -262,7 +199,8 @@ class WebClients:
         client.way = way
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, client, connection, nursery.cancel_scope)
+                frames = partial(self._next, client, connection)
+                nursery.start_soon(connection.write, frames, nursery.cancel_scope)
                 while True:
                     payload = await socket.receive_any()
                     if client.connection is not connection and connection.goodbye is None:
@@ -292,7 +230,7 @@ class WebClients:
             while client.connection and client.connection.socket.arrivals.is_under_way:  # noqa: ASYNC110
                 await trio.sleep(LOOK_SECONDS)
 
-    def _connected(self, socket: WebSocket, client_id: ClientId) -> tuple[_Connection, _Client]:
+    def _connected(self, socket: WebSocket, client_id: ClientId) -> tuple[WebConnection, _Client]:
         self.trim()
         client = self._clients.get(client_id)
         is_new = client is None
@@ -300,7 +238,7 @@ class WebClients:
             client = self._clients[client_id] = _Client(client_id, self._backlog.end)
         old = client.connection
         until = self._clock() + MUTE_SECONDS
-        connection = _Connection(socket, lambda: self._clock() < until)
+        connection = WebConnection(socket, lambda: self._clock() < until)
         self._connections[connection] = client
         if old is None or not old.is_read:
             self._count(client, connection)
@@ -312,7 +250,7 @@ class WebClients:
             self._newest = None
         return connection, client
 
-    def _count(self, client: _Client, connection: _Connection) -> None:
+    def _count(self, client: _Client, connection: WebConnection) -> None:
         """From now on it is this connection that counts, of a client that is known."""
         old = client.connection
         if old is connection or self._clients.get(client.id) is not client:
@@ -321,7 +259,7 @@ class WebClients:
             old.is_silent = True
             client.connection, client.place = None, old.place()
             if old.is_read:
-                self._say_goodbye(old, REPLACED)
+                old.say_goodbye(REPLACED)
         client.away_since = None
         connection.count_from(client.place)
         client.connection = connection
@@ -337,7 +275,7 @@ class WebClients:
             return
         self._sink.client_sent(client, channel, message)
 
-    def _disconnected(self, client: _Client, connection: _Connection) -> None:
+    def _disconnected(self, client: _Client, connection: WebConnection) -> None:
         if client.connection is not connection:
             return
         socket = connection.socket
@@ -360,39 +298,14 @@ class WebClients:
         if not self._hushed:
             self._sink.client_left(client.id)
 
-    async def _write(
-        self, client: _Client, connection: _Connection, scope: trio.CancelScope
-    ) -> None:
-        """Send whatever there is, and close in the end where that is wanted."""
-        try:
-            while connection.goodbye is None:
-                frames = [] if connection.is_silent else self._next(client, connection)
-                if frames:
-                    await connection.socket.send_frames(frames)
-                    connection.next = frames[-1][1]
-                elif connection.socket.arrivals.is_to_be_asked:
-                    with trio.move_on_after(ASK_SECONDS) as waiting:
-                        await connection.wait()
-                    if waiting.cancelled_caught:
-                        await connection.socket.ask()
-                else:
-                    await connection.wait()
-            if connection.socket.arrivals.is_to_be_asked:
-                await connection.socket.ask()
-            await connection.socket.say_goodbye(*connection.goodbye)
-        except WebSocketGone:
-            pass
-        await trio.sleep(ANSWER_SECONDS)  # what it has said until now is still to be read
-        scope.cancel()
-
-    def _next(self, client: _Client, connection: _Connection) -> list[tuple[bytes, int]]:
+    def _next(self, client: _Client, connection: WebConnection) -> list[tuple[bytes, int]]:
         """Make the next frames for a client, each with the place behind it."""
         frames: list[tuple[bytes, int]] = []
         size = 0
         connection.next = max(connection.next, self._backlog.first)
         for entry, place in self._backlog.entries_for(client.id, connection.next):
             frames.append((entry.frame(connection.encode), place))
-            if entry.message.buffers and connection.encode is _text and not client.lacks_buffers:
+            if entry.message.buffers and connection.encode is text and not client.lacks_buffers:
                 client.lacks_buffers = True
                 self._sink.buffers_left_out(client.id)
             connection.latest = entry.message
@@ -400,10 +313,6 @@ class WebClients:
             if size > MAX_BATCH_BYTES:
                 break
         return frames
-
-    def _say_goodbye(self, connection: _Connection, why: tuple[int, str]) -> None:
-        connection.goodbye = connection.goodbye or why
-        connection.wake()
 
     # The end
 
@@ -419,7 +328,7 @@ class WebClients:
     def hang_up(self) -> None:
         """Have all clients connect again, to the next kmux."""
         for connection in self._connections:
-            self._say_goodbye(connection, GO_ON_ELSEWHERE)
+            connection.say_goodbye(GO_ON_ELSEWHERE)
 
     def close(self, linger_ms: int = 0) -> None:
         """Say goodbye to all."""

@@ -118,13 +118,15 @@ class WebSocket:
         except ConnectionClosed:
             raise WebSocketGone from None
 
-    async def send_frames(self, frames: Sequence[tuple[bytes, int]]) -> None:
+    async def send_frames(
+        self, frames: Sequence[tuple[bytes, int]], *, at_rest: bool = False
+    ) -> None:
         """Send frames that :func:`frame` has made, in one go as far as they are small.
 
-        Each has a mark, by which :attr:`arrivals` tells what has arrived. Raises
-        :class:`WebSocketGone`.
+        Each has a mark, by which :attr:`arrivals` tells what has arrived; ``at_rest`` is whether
+        nothing more comes for now. Raises :class:`WebSocketGone`.
         """
-        await self._send(self.arrivals.with_questions(frames))
+        await self._send(self.arrivals.with_questions(frames, at_rest=at_rest))
 
     async def ask(self) -> None:
         """Ask whether all has arrived, without waiting for the answer.

@@ -30,7 +30,8 @@ from proxy.kernels.asyncio_thread import AsyncioThread
 from proxy.kernels.keeping import KernelDirectory, Launch
 from proxy.kernels.ports import ReservedPorts
 from proxy.kernels.provisioners import provisioner_of
-from proxy.kernels.specs import RealKernelSpecManager
+from proxy.kernels.specs import FROM_KERNELSPEC, RealKernelSpecManager
+from proxy.logs import log
 from proxy.wire.connection import ConnectionInfo, parse
 
 REMOTE_POLL_SECONDS = 1.0
@@ -255,6 +256,13 @@ async def launch(
                 ports.close()
             read_end = write_end = None
             spec = manager.kernel_spec
+            log().info(
+                "environment.detected",
+                source=FROM_KERNELSPEC,
+                kernel=options.kernel_name,
+                kernelspec=spec.resource_dir if spec else None,
+                program=spec.argv[0] if spec and spec.argv else None,
+            )
             manager.provisioner = provisioner_of(manager)
             is_local = isinstance(manager.provisioner, LocalProvisioner)
             if kept_in is not None:

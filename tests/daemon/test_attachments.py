@@ -23,7 +23,8 @@ def session(name: str) -> Any:
         hosted=SimpleNamespace(runner=SimpleNamespace(has_ended=False)),
     )
 
-    def keep(state: SessionState) -> None:
+    def keep(**fields: object) -> None:
+        state = msgspec.structs.replace(live.state, **fields)
         live.state = msgspec.json.decode(msgspec.json.encode(state), type=SessionState)
 
     live.keep = keep

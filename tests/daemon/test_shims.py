@@ -100,7 +100,7 @@ async def test_ports_are_taken_away_when_the_shim_hangs_up(shims: Shims, file: P
     assert are_served(file)
     await shim.aclose()
     await are_free(file)
-    assert shim.live.shim_endpoints() == []
+    assert shim.live.ports.shims() == []
     unread = await shims.attach(wish(file))  # one that hangs up before it has read anything
     assert are_served(file)
     await unread.aclose()
@@ -169,7 +169,7 @@ async def test_also_where_it_wants_another_session(shims: Shims, file: Path) -> 
         ShimRequest(connection_file=str(file), owner_pid=os.getpid(), name="other")
     )
     assert second.live is other
-    assert first.live.shim_endpoints() == []
+    assert first.live.ports.shims() == []
     assert are_served(file)
 
 

@@ -17,6 +17,7 @@ import pytest
 import websocket
 
 from tests.frontends.kmux_process import DEADLINE, Client, Daemon
+from tests.record.repo_peer import open_python_peer
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -165,6 +166,16 @@ def test_a_session_is_a_notebook_by_http(daemon: Daemon, alice: Client) -> None:
     assert answer.body.decode() == daemon.kmux("export", "work", "-o", "-")
 
 
+async def test_the_record_is_followed_on_the_daemons_port(daemon: Daemon) -> None:
+    daemon.kmux("new", "work")
+    web = Web(daemon, "--read-only")
+    (session,) = daemon.json("ps")
+    address = f"{web.url.replace('http', 'ws', 1)}kmux/sessions/work/record?token={web.token}"
+    async with open_python_peer() as peer:
+        await peer.connect(address)
+        assert (await peer.find(session["document"]))["doc"]
+
+
 def test_what_is_not_recorded_is_told_so(daemon: Daemon) -> None:
     daemon.kmux("new", "work", "--no-record")
     web = Web(daemon)
@@ -172,6 +183,9 @@ def test_what_is_not_recorded_is_told_so(daemon: Daemon) -> None:
     for path in ("export", f"blobs/{'0' * 64}"):
         answer = web.ask(f"kmux/sessions/work/{path}")
         assert (answer.status, "not recorded" in answer.json["message"]) == (404, True)
+    address = f"{web.url.replace('http', 'ws', 1)}kmux/sessions/work/record?token={web.token}"
+    with pytest.raises(websocket.WebSocketBadStatusException, match="404"):
+        websocket.create_connection(address, timeout=DEADLINE)
 
 
 def test_who_may_only_look_looks(daemon: Daemon, alice: Client) -> None:

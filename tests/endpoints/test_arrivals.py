@@ -50,9 +50,11 @@ async def test_what_came_before_a_ping_has_arrived_when_that_is_answered() -> No
     alice = Connection()
     alice.arrivals.begin_at(5)
     assert not alice.arrivals.is_under_way
-    assert alice.send(6, 7) == 1
+    assert alice.send(6, 7) == 2
     alice.send(8)
     assert (alice.arrivals.reached, alice.arrivals.is_under_way) == (5, True)
+    alice.answer()
+    assert alice.arrivals.reached == 6, "who reads up to the last frame, and no further"
     alice.answer()
     assert (alice.arrivals.reached, alice.arrivals.is_under_way) == (7, True)
     alice.answer()
@@ -71,9 +73,18 @@ async def test_it_asks_now_and_then_where_it_goes_on_without_a_pause(
     assert asked == ASKS_IN_A_ROW
     assert alice.arrivals.is_to_be_asked, "in the end"
     await trio.sleep(ASK_SECONDS * 1.5)
-    assert [alice.send(101), alice.send(102)] == [1, 0]
+    assert [alice.send(101), alice.send(102)] == [2, 0], "ahead of it and behind it"
     alice.arrivals.question()
     assert not alice.arrivals.is_to_be_asked
+
+
+async def test_it_always_asks_when_nothing_more_comes() -> None:
+    """A script stops reading with the last frame, and may be gone then."""
+    alice = Connection()
+    for number in range(1, ASKS_IN_A_ROW + 5):
+        alice.send(number)
+    frames = alice.arrivals.with_questions([(b"idle", 100)], at_rest=True)
+    assert [mark for _, mark in frames] == [None, 100, None]
 
 
 @pytest.mark.parametrize("at_rest", [True, False])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,26 +27,10 @@ class LegacyWindow(Window):
         self._socket = websocket.create_connection(self._url, timeout=DEADLINE, header=header)
         self.arrive()
 
-    def send(
-        self,
-        channel: str,
-        msg_type: str,
-        content: dict[str, Any],
-        subshell: str | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> str:
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
-        header |= {"username": "", "date": "", "version": "5.2"}
-        message = {
-            "channel": channel,
-            "header": {**header, "subshell_id": subshell},
-            "parent_header": {},
-            "metadata": metadata or {},
-            "content": content,
-            "buffers": [],
-        }
-        self._socket.send(json.dumps(message))
-        return header["msg_id"]
+    def _say(self, channel: str, parts: list[dict[str, Any]]) -> None:
+        names = ("header", "parent_header", "metadata", "content")
+        message = dict(zip(names, parts, strict=True))
+        self._socket.send(json.dumps({**message, "channel": channel, "buffers": []}))
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         opcode = websocket.ABNF.OPCODE_PING

@@ -122,9 +122,11 @@ class Window:
         """Send a message; returns its msg_id."""
         header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session}
         header |= {"username": "", "date": "", "version": "5.2"}
-        parts = [{**header, "subshell_id": subshell}, {}, metadata or {}, content]
-        self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
+        self._say(channel, [{**header, "subshell_id": subshell}, {}, metadata or {}, content])
         return header["msg_id"]
+
+    def _say(self, channel: str, parts: list[dict[str, Any]]) -> None:
+        self._socket.send_binary(_encode(channel, [json.dumps(part).encode() for part in parts]))
 
     def _receive(self, deadline: float) -> dict[str, Any]:
         """Wait for the next message of whatever channel; its server's pings are none."""
