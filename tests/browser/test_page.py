@@ -455,7 +455,7 @@ def test_a_screen_reader_finds_its_way(browser: Browser, url: str, busy_day: Cli
           - button "Interrupt analysis"
           - button "Restart analysis"
           - button "Stop analysis"
-        - paragraph: /python3 · process \\d+ · since .*/
+        - paragraph: /python3 · kernelspec · process \\d+ · since .*/
         - heading "Clients" [level=3]
         - list:
           - listitem: /shared .* since .*/
