@@ -17,7 +17,7 @@ from tests.browser.ways import WAYS
 from tests.frontends.kmux_process import Workplace
 from tests.required import needs_chromium
 
-IN_EVERY_WAY = ("test_cells.py",)
+IN_EVERY_WAY = ("test_cells_and_the_toolbar",)
 """What is always tested in each way to attach. All else takes minutes for each: --thorough."""
 FAILED = pytest.StashKey[bool]()
 
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_of_another_way(item: pytest.Item) -> bool:
     way = item.callspec.params.get("lab") if hasattr(item, "callspec") else None
-    return way not in (None, next(iter(WAYS))) and item.path.name not in IN_EVERY_WAY
+    return way not in (None, next(iter(WAYS))) and item.originalname not in IN_EVERY_WAY
 
 
 # Of the package, not of the session: while Playwright is there, an asyncio loop runs.

@@ -143,7 +143,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", ["kernelspec", pytest.param("provisioner", marks=pytest.mark.thorough)]
+)
 def test_jupyterlab(daemon: Daemon, workplace: Workplace, way: str) -> None:
     kernel, arguments = WAYS[way]
     notebook(workplace.root / "work.ipynb", "1")
@@ -193,7 +195,9 @@ def _another_daemon_is_not_noticed(daemon: Daemon, lab: LabServer, window: Any) 
     assert len(lab.request("GET", "api/kernels")) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", ["kernelspec", pytest.param("provisioner", marks=pytest.mark.thorough)]
+)
 def test_a_jupyterlab_that_is_killed(daemon: Daemon, workplace: Workplace, way: str) -> None:
     kernel, arguments = WAYS[way]
     notebook(workplace.root / "work.ipynb", "1")

@@ -27,21 +27,21 @@ from conformance.differential.talk import Said, Transcript
 from conformance.differential.writer import write
 
 ROOT = Path(__file__).parents[2]
-CONVERSATIONS = 150
 
 
 @pytest.mark.timeout(900)
-def test_the_first_conversations_are_the_same_through_kmux() -> None:
+@pytest.mark.parametrize("conversations", [50, pytest.param(150, marks=pytest.mark.thorough)])
+def test_the_first_conversations_are_the_same_through_kmux(conversations: int) -> None:
     command = [sys.executable, "-m", "conformance.differential"]
     run = subprocess.run(
-        [*command, "--conversations", str(CONVERSATIONS)],
+        [*command, "--conversations", str(conversations)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=840,
     )
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr
-    assert f"{CONVERSATIONS} conversations" in run.stdout
+    assert f"{conversations} conversations" in run.stdout
 
 
 def test_a_conversation_is_the_same_whenever_it_is_written() -> None:

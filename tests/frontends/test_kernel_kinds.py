@@ -41,7 +41,13 @@ KINDS = [
 ]
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.kernel)
+# bash_kernel takes ten seconds for each; what it does with many frontends is always tested.
+@pytest.fixture(
+    params=[
+        pytest.param(kind, id=kind.kernel, marks=[pytest.mark.thorough] * (kind.kernel == "bash"))
+        for kind in KINDS
+    ]
+)
 def kind(request: pytest.FixtureRequest) -> Kind:
     param: Kind = request.param
     needs_kernel(param.kernel)

@@ -54,8 +54,8 @@ def stopped_frontend(kmux: Kmux) -> Iterator[subprocess.Popen[str]]:
         process.stdout.close()
 
 
-def test_burst_of_display_data(workplace: Workplace) -> None:
-    count = 20_000
+@pytest.mark.parametrize("count", [5_000, pytest.param(20_000, marks=pytest.mark.thorough)])
+def test_burst_of_display_data(workplace: Workplace, count: int) -> None:
     with workplace.run() as kmux:
         client, other = kmux.client(), kmux.client()
         cell = client.execute(

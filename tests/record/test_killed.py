@@ -119,7 +119,14 @@ def assert_whole(tree: dict[str, Tree], files: RecordFiles, keeper: Keeping) -> 
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("kills", [200, pytest.param(10_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "kills",
+    [
+        60,
+        pytest.param(200, marks=pytest.mark.thorough),
+        pytest.param(10_000, marks=pytest.mark.soak),
+    ],
+)
 def test_killed_at_any_instant(directory: Path, kills: int) -> None:
     chance = random.Random(kills)
     seen = Counter[str]()
