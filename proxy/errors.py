@@ -40,6 +40,13 @@ class KernelGone(KmuxError):
     status = 503
 
 
+class EnvironmentFailed(KmuxError):
+    """An environment could not be made, and asking for another one would not help: no network."""
+
+    exit_code = 6
+    status = 503
+
+
 class StoreError(KmuxError):
     """Something on disk that kmux keeps could not be read or written."""
 

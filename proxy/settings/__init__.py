@@ -1,6 +1,7 @@
 """What the user may choose, and where kmux keeps things."""
 
 from proxy.settings.directories import (
+    cache_dir,
     config_file,
     data_dir,
     data_path,
@@ -13,6 +14,7 @@ from proxy.settings.table import Settings
 
 __all__ = [
     "Settings",
+    "cache_dir",
     "config_file",
     "data_dir",
     "data_path",

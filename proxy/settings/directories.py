@@ -65,6 +65,26 @@ def data_path() -> Path:
         raise ConfigError("this user has no home directory; set KMUX_DATA_DIR") from None
 
 
+def cache_dir() -> Path:
+    """Return kmux's own directory for what can be made again, the environments: made, mode 0700.
+
+    ``KMUX_CACHE_DIR``; else ``kmux`` in ``XDG_CACHE_HOME``; else ``~/.cache/kmux``. Raises
+    :class:`ConfigError` as :func:`runtime_dir` does, and for a user without a home directory.
+    """
+    return _private(_cache_path(), "cache directory", "KMUX_CACHE_DIR")
+
+
+def _cache_path() -> Path:
+    if configured := os.environ.get("KMUX_CACHE_DIR"):
+        return Path(configured).absolute()
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "kmux"
+    try:
+        return Path.home() / ".cache" / "kmux"
+    except RuntimeError:
+        raise ConfigError("this user has no home directory; set KMUX_CACHE_DIR") from None
+
+
 def log_file() -> Path:
     """Return where the daemon logs. Raises as :func:`data_dir`."""
     return data_dir() / "daemon.log"

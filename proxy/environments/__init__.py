@@ -1,0 +1,1 @@
+"""Which environment a notebook wants, and how it comes to be."""

@@ -1,0 +1,270 @@
+"""The environments that there are: each a directory named after what is in it, whole or not there.
+
+``ready/KEY/``
+    an environment. The key is a hash of all that was resolved, so equal needs share it
+``needs/NEED.json``
+    which one answers what was asked for: then nobody has to be asked again what is newest, and a
+    notebook starts without a network
+``building/RANDOM/``
+    one that is being made, with the lock of who makes it. It is renamed when it is complete, so
+    whatever is left here by a process that was killed is nobody's
+
+Who makes one holds ``locks/KEY`` meanwhile, and who wants the same one waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import msgspec
+import trio
+
+from proxy.errors import DiskFull, NotFound, StoreError
+from proxy.logs import log
+
+MANIFEST = "kmux.json"
+_USED = "kmux-used.json"
+_LOCK = "lock"
+_ENVIRONMENT = "environment"
+LOOK_SECONDS = 0.05
+"""How often it is tried to have a lock that another process has."""
+MAX_NOTEBOOKS = 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in an environment."""
+
+    manager: str
+    """What made it: uv or conda."""
+    asked: tuple[str, ...]
+    """What was asked for when it was made."""
+    packages: tuple[str, ...]
+    """What is in it, each with its version."""
+    python: str
+    """The Python in it, relative to its directory."""
+    created: float
+    """Seconds since 1970."""
+    variables: dict[str, str] = {}
+    """What its kernels are to have in their environment besides."""
+
+
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """When it was used last, and for what."""
+
+    at: float
+    notebooks: tuple[str, ...] = ()
+    """The latest first."""
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """One that is complete."""
+
+    key: str
+    prefix: Path
+    manifest: Manifest
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.prefix / self.manifest.python
+
+    @property
+    def used(self) -> Use:
+        """When it was used last; when it was made, where it never was."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return msgspec.json.decode((self.prefix / _USED).read_bytes(), type=Use)
+        return Use(at=self.manifest.created)
+
+    def note_use(self, notebook: str | None = None) -> None:
+        """Remember that it is used now. A disk that is full does not keep a kernel from it."""
+        before = self.used.notebooks
+        notebooks = (
+            before if notebook is None else (notebook, *(n for n in before if n != notebook))
+        )
+        use = Use(at=time.time(), notebooks=notebooks[:MAX_NOTEBOOKS])
+        with contextlib.suppress(OSError):
+            _write(self.prefix / _USED, msgspec.json.encode(use))
+
+    def size(self) -> int:
+        """Return how many bytes its files have. Those that uv's cache has too count as well."""
+        total = 0
+        for directory, _, files in os.walk(self.prefix):
+            for name in files:
+                with contextlib.suppress(OSError):
+                    total += os.lstat(os.path.join(directory, name)).st_size
+        return total
+
+
+Make = Callable[[Path, Path], Awaitable[Manifest]]
+"""Makes an environment in the first directory, which is to be the second one in the end."""
+
+
+class Store:
+    """All environments below one directory. Any number of processes may use it at once."""
+
+    def __init__(self, root: Path) -> None:
+        """Raises :class:`StoreError` where the directory cannot be used."""
+        self._root = root
+        with _explained(root):
+            for name in ("ready", "needs", "building", "locks"):
+                (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def prefix(self, key: str) -> Path:
+        """Return where the environment of this key is, or would be."""
+        return self._root / "ready" / key
+
+    def find(self, key: str) -> Environment | None:
+        """Return the environment of this key, if there is one."""
+        prefix = self.prefix(key)
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            manifest = msgspec.json.decode((prefix / MANIFEST).read_bytes(), type=Manifest)
+            found = Environment(key=key, prefix=prefix, manifest=manifest)
+            if os.access(found.python, os.X_OK):  # its base may have been uninstalled
+                return found
+        return None
+
+    def all(self) -> list[Environment]:
+        """Return all environments, the one that was used last first."""
+        found = [self.find(path.name) for path in (self._root / "ready").iterdir()]
+        return sorted((each for each in found if each), key=lambda each: -each.used.at)
+
+    # What answers a need
+
+    def answer(self, need: str) -> Environment | None:
+        """Return the environment that answered this need before, if it is still there."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            key = msgspec.json.decode(
+                (self._root / "needs" / f"{need}.json").read_bytes(), type=str
+            )
+            return self.find(key)
+        return None
+
+    def remember(self, need: str, key: str) -> None:
+        """From now on this environment answers this need. Raises :class:`StoreError`."""
+        with _explained(self._root):
+            _write(self._root / "needs" / f"{need}.json", msgspec.json.encode(key))
+
+    # Making and taking away
+
+    async def made(self, key: str, make: Make) -> Environment:
+        """Return the environment of this key; make it where there is none.
+
+        Nothing of it is left where that fails or is cancelled. Raises what ``make`` does, and
+        :class:`StoreError`.
+        """
+        async with self._alone(key):
+            found = self.find(key)
+            return found if found is not None else await self._make(key, make)
+
+    async def _make(self, key: str, make: Make) -> Environment:
+        prefix = self.prefix(key)
+        with self._building() as directory:
+            made = directory / _ENVIRONMENT
+            manifest = await make(made, prefix)
+            with _explained(self._root):
+                _write(made / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+                if prefix.exists():  # it was there, and of no use
+                    prefix.rename(directory / "broken")
+                made.rename(prefix)
+        return Environment(key=key, prefix=prefix, manifest=manifest)
+
+    def remove(self, key: str) -> None:
+        """Take an environment away. Raises :class:`NotFound`, :class:`StoreError`."""
+        prefix = self.prefix(key)
+        if not prefix.is_dir():
+            raise NotFound(f"there is no environment {key!r}; kmux env list shows them")
+        with self._building() as directory, _explained(self._root):
+            prefix.rename(directory / _ENVIRONMENT)
+
+    def sweep(self) -> None:
+        """Take away what processes left that were killed while they made something."""
+        for directory in (self._root / "building").iterdir():
+            with contextlib.suppress(OSError):
+                lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    log().info("environment.swept", directory=str(directory))
+                    shutil.rmtree(directory, ignore_errors=True)
+                finally:
+                    os.close(lock)
+
+    def prune(self, max_bytes: int, in_use: Iterable[str] = ()) -> list[Environment]:
+        """Take away those that were not used for the longest time, until the rest is small enough.
+
+        ``in_use`` are keys of which kernels run. Returns what was taken away.
+        """
+        kept, gone = 0, []
+        for each in self.all():
+            size = each.size()
+            if kept + size > max_bytes and each.key not in set(in_use):
+                self.remove(each.key)
+                gone.append(each)
+            else:
+                kept += size
+        return gone
+
+    @contextmanager
+    def _building(self) -> Iterator[Path]:
+        """Have a directory for this process, which is gone in the end."""
+        directory = self._root / "building" / secrets.token_hex(8)
+        with _explained(self._root):
+            directory.mkdir(mode=0o700)
+            free = directory / f".{_LOCK}"  # nobody finds it before we hold it
+            lock = os.open(free, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            free.rename(directory / _LOCK)
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+            os.close(lock)
+
+    @asynccontextmanager
+    async def _alone(self, key: str) -> AsyncIterator[None]:
+        """Wait until nobody else makes this one."""
+        with _explained(self._root):
+            path = self._root / "locks" / key
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await trio.sleep(LOOK_SECONDS)
+            yield
+        finally:
+            os.close(lock)
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """Say in one line why something cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFull if error.errno in FULL else StoreError
+        raise kind(
+            f"cannot write to {root}: {error.strerror}; make room there, or set KMUX_CACHE_DIR to "
+            "another directory"
+        ) from None
+
+
+def _write(path: Path, raw: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(raw)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
