@@ -31,8 +31,13 @@ def command(name: str, arguments: tuple[str, ...]) -> None:
       kmux console analysis --simple-prompt
     """
     _, session = find(name)
-    beside = os.path.join(os.path.dirname(sys.executable), CONSOLE)
-    program = beside if os.access(beside, os.X_OK) else shutil.which(CONSOLE)
+    program = installed()
     if program is None:
         raise ConfigError("jupyter console is not installed; pip install jupyter_console")
     os.execv(program, [program, "--existing", session.connection_file, *arguments])  # noqa: S606
+
+
+def installed() -> str | None:
+    """Return the console's program: the one beside kmux, else the one on the path, if any."""
+    beside = os.path.join(os.path.dirname(sys.executable), CONSOLE)
+    return beside if os.access(beside, os.X_OK) else shutil.which(CONSOLE)

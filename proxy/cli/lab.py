@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from proxy.cli import console
 from proxy.cli.names import SessionName
 from proxy.errors import ConfigError, NotFound
 from proxy.jupyter import kernelspecs
@@ -64,8 +65,8 @@ def command(target: str | None, kernel: str | None, port: int, no_browser: bool)
         page = lab.page(opened.notebook)
         click.echo(f"\n  JupyterLab   {page}")
         if joining is not None:
-            console = Path(sys.executable).parent / "jupyter"
-            click.echo(f"  Join it by   {console} console --existing kernel-{joining}.json\n")
+            program = console.installed() or console.CONSOLE
+            click.echo(f"  Join it by   {program} --existing kernel-{joining}.json\n")
         if not no_browser:
             webbrowser.open(page)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # JupyterLab asks whether it is meant
