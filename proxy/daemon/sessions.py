@@ -20,6 +20,7 @@ from proxy.daemon.state import SessionDirectory, SessionState
 from proxy.daemon.vocabulary import Adoption, NewSession
 from proxy.endpoints.unix_socket import is_served
 from proxy.errors import Conflict, NotFound, StoreError
+from proxy.handing_over import handed_over
 from proxy.hosting import Host
 from proxy.kernels import specs
 from proxy.logs import log
@@ -32,8 +33,6 @@ START_SECONDS = 30.0
 WATCH_SECONDS = 30.0
 FIND_SECONDS = 0.3
 """Whoever asks at once is to hear that a kernel is busy, and not that it is yet to be found."""
-SENT_SECONDS = 0.01
-"""How long libzmq may take to hand what was sent to the system."""
 HANG_UP_SECONDS = 0.08
 """How long frontends may take to notice. Who has connects again after a tenth of a second."""
 LOOK_SECONDS = 0.002
@@ -201,7 +200,7 @@ class Sessions:
         endpoints = [each for live in self._by_name.values() for each in live.endpoints]
         for endpoint in endpoints:
             endpoint.hush()
-        await trio.sleep(SENT_SECONDS)
+        await handed_over(self._host.context, self._host.sockets)
         for endpoint in endpoints:
             endpoint.hang_up()
         with trio.move_on_after(HANG_UP_SECONDS):
