@@ -152,6 +152,11 @@ class SessionPorts:
         """Count the subscribers of each endpoint, by its tag."""
         return {tag: len(endpoint.subscribers) for tag, endpoint in self._endpoints.items()}
 
+    def stop_listening(self) -> None:
+        """Let nobody connect any more; the endpoints have hung up."""
+        for endpoint in self._endpoints.values():
+            endpoint.stop_listening()
+
     def forget_missed(self) -> None:
         """Whoever listened to an earlier daemon has had the time to come back."""
         for endpoint in self._endpoints.values():

@@ -208,6 +208,9 @@ class Sessions:
                 await trio.sleep(LOOK_SECONDS)
         self._host.sockets.settle()
         for live in self._by_name.values():
+            live.ports.stop_listening()
+        self._host.sockets.settle()
+        for live in self._by_name.values():
             live.leave()
 
     async def rename(self, name: str, new: str) -> LiveSession:

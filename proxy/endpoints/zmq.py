@@ -160,7 +160,7 @@ class ZmqEndpoint:
 
         What they have sent until they notice still comes in, and what they send then waits with
         them for who listens here next. When they have noticed, :attr:`is_connected` is False.
-        The ports stay bound: libzmq would close their connections with them, unread.
+        The ports stay bound (:meth:`stop_listening`).
         """
         for channel in ROUTED:
             self._read_monitor(channel)
@@ -168,6 +168,16 @@ class ZmqEndpoint:
         for channel, descriptor in self._open:
             if channel in ROUTED:
                 end_sending(descriptor)
+
+    def stop_listening(self) -> None:
+        """Let nobody connect any more, but on iopub, after :meth:`hang_up`.
+
+        Who has noticed that connects again after a tenth of a second, and what it would send then
+        nobody would read. Connections that are still there are closed with the ports, unread.
+        """
+        for channel in ROUTED:
+            raw = self._raws[channel]
+            raw.unbind(raw.get_string(zmq.LAST_ENDPOINT))
 
     @property
     def is_connected(self) -> bool:
