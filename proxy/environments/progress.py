@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-Stage = Literal["solving", "downloading", "building", "installing", "starting"]
+Stage = Literal["solving", "downloading", "building", "installing"]
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

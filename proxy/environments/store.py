@@ -168,7 +168,7 @@ class Store:
 
     async def _make(self, key: str, make: Make) -> Environment:
         prefix = self.prefix(key)
-        with self._building() as directory:
+        with self.workplace() as directory:
             made = directory / _ENVIRONMENT
             manifest = await make(made, prefix)
             with _explained(self._root):
@@ -183,7 +183,7 @@ class Store:
         prefix = self.prefix(key)
         if not prefix.is_dir():
             raise NotFound(f"there is no environment {key!r}; kmux env list shows them")
-        with self._building() as directory, _explained(self._root):
+        with self.workplace() as directory, _explained(self._root):
             prefix.rename(directory / _ENVIRONMENT)
 
     def sweep(self) -> None:
@@ -203,19 +203,26 @@ class Store:
 
         ``in_use`` are keys of which kernels run. Returns what was taken away.
         """
-        kept, gone = 0, []
-        for each in self.all():
-            size = each.size()
-            if kept + size > max_bytes and each.key not in set(in_use):
+        used = frozenset(in_use)
+        sizes = [(each, each.size()) for each in self.all()]
+        total = sum(size for _, size in sizes)
+        gone = []
+        for each, size in reversed(sizes):
+            if total <= max_bytes:
+                break
+            if each.key not in used:
                 self.remove(each.key)
                 gone.append(each)
-            else:
-                kept += size
+                total -= size
         return gone
 
     @contextmanager
-    def _building(self) -> Iterator[Path]:
-        """Have a directory for this process, which is gone in the end."""
+    def workplace(self) -> Iterator[Path]:
+        """Have a directory for this process, which is gone in the end.
+
+        Those of processes that were killed are :meth:`sweep`'s. Raises :class:`StoreError` where
+        nothing can be written there.
+        """
         directory = self._root / "building" / secrets.token_hex(8)
         with _explained(self._root):
             directory.mkdir(mode=0o700)
@@ -224,7 +231,8 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             free.rename(directory / _LOCK)
         try:
-            yield directory
+            with _explained(self._root):
+                yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
             os.close(lock)

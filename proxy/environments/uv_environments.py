@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -76,7 +75,7 @@ async def prepare(need: UvNeed, store: Store, uv: Uv, tell: Tell) -> Environment
         return ready
     tell(Progress(stage="solving"))
     python = await find_python(uv, need.python, tell)
-    packages = await _resolve(uv, need, python, tell)
+    packages = await _resolve(uv, need, python, store, tell)
     key = hashed("uv", python, *packages)
 
     async def make(directory: Path, prefix: Path) -> Manifest:
@@ -112,10 +111,9 @@ async def find_python(uv: Uv, wanted: str | None, tell: Tell) -> str:
         return (await uv.run("python", "find", "--no-project", wanted, tell=tell)).strip()
 
 
-async def _resolve(uv: Uv, need: UvNeed, python: str, tell: Tell) -> list[str]:
+async def _resolve(uv: Uv, need: UvNeed, python: str, store: Store, tell: Tell) -> list[str]:
     """Return what is to be installed: each package with its version, or where it is from."""
-    with TemporaryDirectory(prefix="kmux-") as temporary:
-        directory = Path(temporary)
+    with store.workplace() as directory:
         sources = [_written(directory / "kernel.in", FOR_KERNEL)]
         if need.script:
             sources.append(_written(directory / "script.py", [need.script]))
@@ -124,7 +122,7 @@ async def _resolve(uv: Uv, need: UvNeed, python: str, tell: Tell) -> list[str]:
         constraints = _written(directory / "constraints.txt", need.constraints)
         text = await uv.run(
             *("pip", "compile", *sources, "--constraint", constraints),
-            *("--project", temporary, "--python", python),
+            *("--project", str(directory), "--python", python),
             *("--no-header", "--no-annotate", "--quiet"),
             tell=tell,
             cwd=need.directory,

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from proxy.environments.store import Environment, Manifest, Store
-from proxy.errors import ConfigError, NotFound, StoreError
+from proxy.errors import ConfigError, DiskFull, NotFound, StoreError
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ async def test_pruning_takes_what_was_not_used_for_the_longest_time(store: Store
 @pytest.mark.trio
 async def test_pruning_leaves_what_is_in_use(store: Store) -> None:
     await used_in_turn(store)
-    assert [each.key for each in store.prune(0, in_use=["old"])] == ["new", "middle"]
+    assert [each.key for each in store.prune(0, in_use=["old"])] == ["middle", "new"]
     assert [each.key for each in store.all()] == ["old"]
 
 
@@ -188,3 +188,10 @@ def test_a_place_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot write to .*; make room there, or set KMUX_CACHE"):
         Store(tmp_path / "file")
+
+
+def test_a_disk_that_is_full_is_one_line(store: Store, tmp_path: Path) -> None:
+    expected = "No space left on device; make room there, or set KMUX_"
+    with pytest.raises(DiskFull, match=expected), store.workplace():
+        Path("/dev/full").write_text("something")
+    assert list((tmp_path / "cache" / "building").iterdir()) == []

@@ -1,0 +1,53 @@
+"""A detection in words: ``kmux env explain``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from proxy.environments import conda_needs
+from proxy.environments.detection import Detection, Rule
+from proxy.environments.uv_environments import FOR_KERNEL
+
+_KERNELS = {"python": "Python", "deno": "Deno"}
+
+
+def lines(detection: Detection, channels: tuple[str, ...]) -> Iterator[str]:
+    """Say what was found, rule by rule, and what is going to be installed."""
+    kernel = detection.kernelspec or _KERNELS[detection.runtime]
+    yield f"kernel: {kernel}"
+    yield from _rules(detection.runtime_rules)
+    yield f"environment: {detection.source}"
+    yield from _rules(detection.environment_rules)
+    for each in detection.passed:
+        yield f"  -   {each.path}: {each.why}"
+    wanted = list(to_install(detection, channels))
+    if wanted:
+        yield "to be installed:"
+        yield from (f"  {line}" for line in wanted)
+
+
+def _rules(rules: tuple[Rule, ...]) -> Iterator[str]:
+    for rule in rules:
+        yield f"  {'yes' if rule.matched else 'no ':3} {rule.name}: {rule.why}"
+
+
+def to_install(detection: Detection, channels: tuple[str, ...]) -> Iterator[str]:
+    """Say what the environment is made of, a line each."""
+    source = detection.source
+    if source in ("deno", "kernelspec"):
+        return
+    if source == "uv:pyproject":
+        assert detection.project is not None
+        yield f"what {detection.project.path} and its lock say (uv sync)"
+    elif source in ("uv:inline", "uv:pep723"):
+        for each in detection.requirements:
+            yield f"{each.text}{f'  ({each.note})' if each.note else ''}"
+        if detection.python:
+            yield f"Python {detection.python}"
+    elif source.startswith("conda:") and source != "conda:prewarmed":
+        need = conda_needs.need_of(detection, channels)
+        yield from conda_needs.lines(need)
+        yield f"channels: {', '.join(need.channels)}"
+        if need.lock is not None:
+            yield f"in the versions of {need.lock}"
+    yield f"{', '.join(FOR_KERNEL)} (what a kernel needs)"

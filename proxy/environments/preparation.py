@@ -1,0 +1,131 @@
+"""From what a notebook wants to a kernel's command line, by way of an environment that has it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from proxy.environments import conda, conda_needs, uv_environments, uv_projects
+from proxy.environments.detection import Detection
+from proxy.environments.progress import Tell
+from proxy.environments.store import Environment, Store
+from proxy.environments.uv import Uv
+from proxy.environments.uv_environments import UvNeed
+from proxy.errors import ConfigError
+
+CONNECTION_FILE = "{connection_file}"
+"""Stands in a command line for the path of the kernel's connection file, as in a kernelspec."""
+
+# The project's packages come first. What is laid over it is there for who looks further.
+_OVERLAID = """
+import runpy, sys
+sys.path.append(sys.argv.pop(1))
+runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+"""
+
+
+class KernelCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """How a kernel is started."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    """What its environment has besides."""
+    first_on_path: str = ""
+    """The directory with the environment's programs."""
+    language: str = "python"
+    display_name: str = "Python 3"
+    interrupt_mode: str = "signal"
+    key: str = ""
+    """The environment in the store, so that it is not taken away while the kernel runs."""
+    prefix: str = ""
+    """``sys.prefix``"""
+
+
+async def prepare(
+    detection: Detection,
+    *,
+    store: Store,
+    uv: Uv,
+    tell: Tell,
+    notebook: Path | None = None,
+    channels: tuple[str, ...] = (),
+) -> KernelCommand:
+    """Have the environment that was detected, and return how to start a kernel in it.
+
+    ``channels`` are conda's, for who names none. Raises :class:`ConfigError`,
+    :class:`EnvironmentFailed`, :class:`StoreError`.
+    """
+    source = detection.source
+    if source == "deno":
+        return deno()
+    if source == "uv:pyproject":
+        assert detection.project is not None
+        return await _in_project(detection.project.directory, store, uv, tell)
+    if source in ("uv:inline", "uv:pep723"):
+        need = UvNeed(
+            requirements=tuple(each.text for each in detection.requirements),
+            python=detection.python,
+            script=detection.script,
+            directory=notebook.parent if notebook is not None and _has_paths(detection) else None,
+        )
+        made = await uv_environments.prepare(need, store, uv, tell)
+    elif source in ("conda:inline", "conda:pixi", "conda:env_yml"):
+        made = await conda.prepare(conda_needs.need_of(detection, channels), store, uv, tell)
+    else:
+        raise AssertionError(f"{source} is not prepared here")
+    made.note_use(str(notebook) if notebook is not None else None)
+    return in_environment(made)
+
+
+def in_environment(made: Environment) -> KernelCommand:
+    """Return how to start a kernel in an environment of the store."""
+    variable = "CONDA_PREFIX" if made.manifest.manager == "conda" else "VIRTUAL_ENV"
+    return KernelCommand(
+        argv=(str(made.python), "-m", "ipykernel_launcher", "-f", CONNECTION_FILE),
+        env={variable: str(made.prefix), **made.manifest.variables},
+        first_on_path=str(made.python.parent),
+        key=made.key,
+        prefix=str(made.prefix),
+    )
+
+
+async def _in_project(directory: Path, store: Store, uv: Uv, tell: Tell) -> KernelCommand:
+    found = await uv_projects.synchronise(directory, store, uv, tell)
+    launch: tuple[str, ...] = ("-m", "ipykernel_launcher")
+    if found.overlay is not None:
+        (packages,) = found.overlay.prefix.glob("lib/python*/site-packages")
+        launch = ("-c", _OVERLAID, str(packages))
+        found.overlay.note_use()
+    return KernelCommand(
+        argv=(str(found.python), *launch, "-f", CONNECTION_FILE),
+        env={"VIRTUAL_ENV": str(found.prefix)},
+        first_on_path=str(found.python.parent),
+        key=found.overlay.key if found.overlay is not None else "",
+        prefix=str(found.prefix),
+    )
+
+
+def deno() -> KernelCommand:
+    """Return how to start Deno's kernel. Raises :class:`ConfigError` where there is no Deno."""
+    program = shutil.which("deno")
+    if program is None:
+        try:
+            import deno as wheel  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+            program = str(wheel.find_deno_bin())
+        except (ImportError, FileNotFoundError):
+            raise ConfigError("there is no Deno; 'pip install deno' brings it") from None
+    return KernelCommand(
+        argv=(program, "jupyter", "--kernel", "--conn", CONNECTION_FILE),
+        language="typescript",
+        display_name="Deno",
+        interrupt_mode="message",  # it dies of SIGINT
+    )
+
+
+def _has_paths(detection: Detection) -> bool:
+    return bool(detection.script) or any(
+        each.kind in ("path", "option") for each in detection.requirements
+    )
