@@ -117,3 +117,14 @@ def test_a_notebook_that_is_not_there(workplace: Workplace) -> None:
     assert result.returncode == 2
     assert "missing.ipynb" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_proxy_is_not_asked_for_the_way_to_this_machine(
+    daemon: Daemon, workplace: Workplace
+) -> None:
+    notebook = workplace.root / "shared.ipynb"
+    notebook.write_bytes(NOTEBOOK.read_bytes())
+    nobody = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    with lab(workplace, str(notebook), **nobody, NO_PROXY="", no_proxy="") as (_, file):
+        assert file
+    assert [session["name"] for session in daemon.json("ps")] == ["shared"]
