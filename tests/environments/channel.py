@@ -30,6 +30,8 @@ _SITECUSTOMIZE = f"""
 import os, site, sys
 site.addsitedir(os.path.join(sys.prefix, "{_SITE}"))
 """
+_NOT_NEEDED = {"debugpy", "jedi", "psutil"}
+"""What a kernel does without, and takes long to pack."""
 _LEFT_OUT = ("test", "idlelib", "tkinter", "ensurepip", "lib2to3", "__pycache__")
 
 
@@ -90,7 +92,8 @@ def _closure(name: str) -> set[str]:
 def _needs(name: str) -> set[str]:
     listed = [Requirement(text) for text in importlib.metadata.requires(name) or ()]
     wanted = (each for each in listed if each.marker is None or each.marker.evaluate({"extra": ""}))
-    return {re.sub("[-_.]+", "-", each.name).lower() for each in wanted}
+    names = {re.sub("[-_.]+", "-", each.name).lower() for each in wanted}
+    return names - _NOT_NEEDED
 
 
 def _python() -> dict[str, bytes]:

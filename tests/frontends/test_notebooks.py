@@ -19,6 +19,7 @@ from conformance.notebooks.sides import run
 LEAST = 20
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(300)
 def test_an_export_is_what_nbclient_writes_with_nobody_watching(tmp_path: Path) -> None:
     notebook = written.joined()
