@@ -66,8 +66,8 @@ def run(command: KernelCommand, directory: Path, code: str) -> str:
         client.start_channels()
         if command.language == "python":
             client.attach()
-        else:  # it sends no welcome
-            client.reply(client.kernel_info())
+        else:
+            client.attach_without_welcome()
         cell = client.execute(code)
         printed: str = client.hear_stream(cell)
         assert client.reply(cell)["content"]["status"] == "ok"

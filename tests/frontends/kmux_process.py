@@ -309,6 +309,19 @@ class Client(BlockingKernelClient):
         self.hear(lambda message: message["msg_type"] == "iopub_welcome", "welcome")
         self.reply(self.kernel_info())
 
+    def attach_without_welcome(self) -> None:
+        """Like :meth:`attach`, to a kernel whose iopub is no XPUB (Deno's is none).
+
+        Its subscriber is there once it hears something: what was published before is not told.
+        """
+        self.reply(self.kernel_info())
+        while True:
+            asked = self.kernel_info()
+            self.reply(asked)
+            if self.iopub_channel.msg_ready():
+                self.until_idle(asked)
+                return
+
     def start_loop(self) -> str:
         """Run a Python cell that never ends, and return when it is inside its loop.
 
