@@ -33,6 +33,7 @@ BELOW_RUNNER = EDGES | {
     "logs",
     "log_file",
     "settings",
+    "kernel_command",
 }
 BELOW_CLI = BELOW_RUNNER | {
     "runner",
@@ -43,6 +44,7 @@ BELOW_CLI = BELOW_RUNNER | {
     "doctor",
     "jupyter",
     "environments",
+    "trust",
 }
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -60,9 +62,10 @@ ROOMS: dict[str, set[str]] = {
     "record": LEAVES | {"session", "logs", "settings"},
     "sockets": LEAVES,
     "handing_over": {"bell", "sockets"},
-    "kernels": EDGES | {"logs", "pulse"},
+    "kernels": EDGES | {"logs", "pulse", "kernel_command"},
     "endpoints": EDGES | {"bell"},
-    "environments": {"errors", "logs", "settings"},
+    "kernel_command": set(),
+    "environments": {"errors", "logs", "settings", "kernel_command"},
     "record_server": {"errors", "logs", "bell", "pulse", "record", "endpoints"},
     "runner": BELOW_RUNNER,
     "hosting": BELOW_RUNNER | {"runner", "memory", "open_files", "record_server"},
@@ -74,10 +77,13 @@ ROOMS: dict[str, set[str]] = {
         "open_files",
         "bell",
         "record_server",
+        "environments",
+        "trust",
     },
+    "trust": set(),
     "display": {"daemon"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
-    "standard": BELOW_RUNNER | {"runner", "hosting", "daemon", "display"},
+    "standard": BELOW_RUNNER | {"runner", "hosting", "daemon", "display", "environments", "trust"},
     "doctor": EDGES | {"settings", "daemon", "kernels", "endpoints"},
     "cli": BELOW_CLI,
     "__main__": {"cli"},

@@ -63,7 +63,7 @@ def _export(whole: WholeRecord, output: Path, force: bool) -> None:
 
 
 def _merge(name: str, into: Path, output: Path | None, force: bool) -> None:
-    from proxy.jupyter import trust
+    from proxy import trust
     from proxy.record import merging, notebook_file
 
     before = notebook_file.read(into)

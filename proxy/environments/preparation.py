@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import msgspec
-
 from proxy.environments import conda, conda_needs, uv_environments, uv_projects
 from proxy.environments.detection import Detection
 from proxy.environments.progress import Tell
@@ -14,9 +12,7 @@ from proxy.environments.store import Environment, Store
 from proxy.environments.uv import Uv
 from proxy.environments.uv_environments import UvNeed
 from proxy.errors import ConfigError
-
-CONNECTION_FILE = "{connection_file}"
-"""Stands in a command line for the path of the kernel's connection file, as in a kernelspec."""
+from proxy.kernel_command import CONNECTION_FILE, KernelCommand
 
 # The project's packages come first. What is laid over it is there for who looks further.
 _OVERLAID = """
@@ -24,23 +20,6 @@ import runpy, sys
 sys.path.append(sys.argv.pop(1))
 runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
 """
-
-
-class KernelCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """How a kernel is started."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str] = {}
-    """What its environment has besides."""
-    first_on_path: str = ""
-    """The directory with the environment's programs."""
-    language: str = "python"
-    display_name: str = "Python 3"
-    interrupt_mode: str = "signal"
-    key: str = ""
-    """The environment in the store, so that it is not taken away while the kernel runs."""
-    prefix: str = ""
-    """``sys.prefix``"""
 
 
 async def prepare(

@@ -15,6 +15,7 @@ Value = bool | int | float | str
 
 Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=0)]
+Pooled = Annotated[int, Meta(ge=0, le=20)]
 Period = Annotated[float, Meta(ge=0, le=1_000_000)]
 """In hours or days. The bound also keeps out TOML's inf and nan."""
 
@@ -27,6 +28,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Kernels run in the daemon and outlive what started them; false: within the command.",
     ] = True
     default_kernel: Annotated[Text, "The kernelspec of a session that names none."] = "python3"
+    default_runtime: Annotated[
+        Literal["python", "deno"], "The kernel of a notebook that says nothing of its language."
+    ] = "python"
+    default_python_env: Annotated[
+        Literal["uv", "conda"], "What makes the environment of a notebook that asks for none."
+    ] = "uv"
+    inline_first: Annotated[
+        bool, "What a notebook lists comes before the project that it is in; false: after."
+    ] = True
+    default_packages: Annotated[
+        str, "What the environment of a notebook that asks for none has too, blanks between."
+    ] = ""
+    conda_channels: Annotated[
+        Text, "Where conda packages are from that name no channel, blanks between."
+    ] = "conda-forge"
+    pool_uv: Annotated[
+        Pooled, "How many uv environments the daemon keeps ready for notebooks that ask for none."
+    ] = 3
+    pool_conda: Annotated[Pooled, "Likewise of conda packages, where py-rattler is there."] = 3
+    pool_kernels: Annotated[bool, "Have a kernel wait in each of them, already started."] = True
+    pool_days: Annotated[
+        Period, "How old one of them may become before another one is made; 0: any age."
+    ] = 2.0
+    keep_environment_bytes: Annotated[
+        Count, "How much all environments may have on the disk; 0: any."
+    ] = 20 * 1024**3
     idle_timeout_hours: Annotated[
         Period, "End a kernel that no client has used for so long; 0: never."
     ] = 0.0

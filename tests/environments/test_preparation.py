@@ -15,9 +15,10 @@ from jupyter_client.connect import write_connection_file
 from proxy.environments import uv
 from proxy.environments.detection import Choice
 from proxy.environments.finding import of_notebook
-from proxy.environments.preparation import CONNECTION_FILE, KernelCommand, prepare
+from proxy.environments.preparation import prepare
 from proxy.environments.progress import tell_nobody
 from proxy.environments.store import Store
+from proxy.kernel_command import CONNECTION_FILE, KernelCommand
 from tests.environments.channel import make_channel
 from tests.frontends.kmux_process import Client
 
@@ -53,10 +54,9 @@ def commanded(notebook: Path, store: Store, channels: tuple[str, ...] = ()) -> K
 def run(command: KernelCommand, directory: Path, code: str) -> str:
     """Run a cell in a kernel, and return what it prints."""
     file, _ = write_connection_file(str(directory / "kernel.json"))
-    path = os.pathsep.join(filter(None, (command.first_on_path, os.environ["PATH"])))
     process = subprocess.Popen(
         [argument.replace(CONNECTION_FILE, file) for argument in command.argv],
-        env={**os.environ, "PATH": path, **command.env},
+        env=command.environment(os.environ),
         cwd=directory,
         stdin=subprocess.DEVNULL,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.jupyter import trust
+from proxy import trust
 from tests.frontends.kmux_process import Daemon
 
 
