@@ -28,7 +28,7 @@ from proxy.kernels.found import FoundKernel
 from proxy.kernels.kernel import Kernel
 from proxy.kernels.process import LaunchOptions
 from proxy.kernels.sink import KernelSink
-from proxy.kernels.supervisor import Supervisor
+from proxy.kernels.supervisor import Prepare, Supervisor
 from proxy.logs import log
 from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
@@ -90,6 +90,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = ""
     """kmux's routing identity at a kernel that was found."""
     policy: Policy = Policy()
+    prepare: Prepare | None = None
+    """What is done before a kernel is launched."""
     early: Early | None = None
     """What was heard of a kernel that an earlier kmux has had."""
     records: bool = True
@@ -212,6 +214,7 @@ class HostedSession:
             sink,
             adopts=plan.goes_on,
             early=plan.early,
+            prepare=plan.prepare,
         )
 
     def _open_record(self) -> Recorder | None:

@@ -10,6 +10,8 @@ import msgspec
 
 CONNECTION_FILE = "{connection_file}"
 """Stands in a command line for the path of the kernel's connection file, as in a kernelspec."""
+FROM_KERNELSPEC = "kernelspec"
+"""Where a kernel's environment comes from that is whatever its kernelspec names."""
 OF_ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PYTHONHOME")
 """What says that some environment is active: of another one it would be a lie."""
 

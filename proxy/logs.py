@@ -30,6 +30,7 @@ EVENTS = frozenset(
         "daemon.ending",
         "daemon.started",
         "environment.detected",
+        "environment.preparing",
         "environment.swept",
         "frames.rejected",
         "internal.error",

@@ -262,8 +262,17 @@ class Runner:
     def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
         self._reject(channel, error)
 
-    def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
-        self.dispatch(ev.KernelLaunched(at=time.time(), interrupt_mode=interrupt_mode, found=found))
+    def kernel_preparing(self, line: str, language: str) -> None:
+        self.dispatch(ev.KernelPreparing(at=time.time(), line=line, language=language))
+
+    def kernel_launched(
+        self, interrupt_mode: str, found: bool = False, env_source: str = ""
+    ) -> None:
+        self.dispatch(
+            ev.KernelLaunched(
+                at=time.time(), interrupt_mode=interrupt_mode, found=found, env_source=env_source
+            )
+        )
 
     def kernel_died(self, reason: str, for_good: bool = False) -> None:
         self.dispatch(ev.KernelDied(at=time.time(), reason=reason, for_good=for_good))

@@ -31,6 +31,7 @@ from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.unix_front import UnixFront
 from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound
 from proxy.hosting import HostedSession, Plan, open_host
+from proxy.kernel_command import FROM_KERNELSPEC
 from proxy.kernels import specs
 from proxy.kernels.process import LaunchOptions
 from proxy.logs import log
@@ -174,7 +175,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     owned = file is not None and (file.exists() or _is_run_by_jupyter())
     info = connection.read(file) if file is not None and owned else _fresh_info(options, found)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or kernel_name
-    session = StandardSession(language, specs.FROM_KERNELSPEC if found is None else "")
+    session = StandardSession(language, FROM_KERNELSPEC if found is None else "")
     front = await _listen(session, options.name, wish)
     name = front.path.stem
     display = Display(None if owned else show)

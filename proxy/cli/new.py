@@ -8,9 +8,11 @@ from typing import Any
 import click
 import msgspec
 
+from proxy.cli import steps
 from proxy.cli.kernel_options import kernel_options, wish
 from proxy.cli.table import show_json
-from proxy.daemon import client
+from proxy.daemon.vocabulary import AUTO, TRUSTED
+from proxy.kernel_command import FROM_KERNELSPEC
 
 
 @click.command("new")
@@ -36,9 +38,17 @@ from proxy.daemon import client
     metavar="HOURS",
     help="End it when it is older; 0: never.",
 )
+@click.option(
+    "--trust", is_flag=True, help="Install what the notebook lists, whoever has written it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 def command(
-    name: str | None, notebook: str | None, cwd: str | None, as_json: bool, **options: Any
+    name: str | None,
+    notebook: str | None,
+    cwd: str | None,
+    trust: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Start a kernel in a session of its own, which goes on until it is stopped.
 
@@ -50,14 +60,20 @@ def command(
     The kernel has this command's environment. Settings: kmux config.
     """
     directory = os.path.abspath(cwd or (os.path.dirname(notebook) if notebook else "") or ".")
+    if notebook is not None and options["kernel"] is None:
+        options["kernel"] = AUTO
     asked = wish(options, name=name, cwd=directory)
     if notebook is not None:
         asked = msgspec.structs.replace(asked, notebook=os.path.abspath(notebook))
-    session = client.running().new(asked)
+    if trust:
+        asked = msgspec.structs.replace(asked, trust=TRUSTED)
+    session = steps.told(asked)
     if as_json:
         show_json(session)
         return
     click.echo(f"{session.name}: kernel {session.kernel}, process {session.pid}")
+    if session.env_source != FROM_KERNELSPEC:
+        click.echo(f"  environment      {session.env_source}")
     click.echo(f"  connection file  {session.connection_file}")
     click.echo(f"  terminal         kmux console {session.name}")
     if session.problem:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from urllib.parse import quote
 
@@ -34,8 +34,9 @@ from proxy.daemon.vocabulary import (
     ShimCalled,
     ShimNews,
     ShimRequest,
+    StartNews,
 )
-from proxy.errors import ConfigError, DaemonGone, DaemonSilent
+from proxy.errors import ConfigError, DaemonGone, DaemonSilent, KmuxError, of_kind
 from proxy.settings import log_file
 
 START_SECONDS = 15.0
@@ -77,10 +78,20 @@ class Daemon:
     def session(self, name: str) -> SessionInfo:
         return self._client.request("GET", _of(name), into=SessionInfo)
 
-    def new(self, wish: NewSession) -> SessionInfo:
-        return self._client.request(
-            "POST", "/kmux/sessions", wish, into=SessionInfo, timeout=NEW_SECONDS
+    def new(self, wish: NewSession, tell: Callable[[str], None] = lambda step: None) -> SessionInfo:
+        """Begin a session, and return it when its kernel answers. ``tell`` is told what is done
+        before, which may take minutes. Who is interrupted meanwhile begins none."""
+        lines = self._client.lines(
+            "POST", "/kmux/starts", wish, into=StartNews, timeout=NEW_SECONDS
         )
+        with lines as all_news:
+            for news in all_news:
+                if news.session is not None:
+                    return news.session
+                if news.problem:
+                    raise of_kind(news.reason, news.problem) or KmuxError(news.problem)
+                tell(news.step)
+        raise DaemonSilent("the daemon hung up without an answer; its log may say why")
 
     def adopt(self, wish: Adoption) -> SessionInfo:
         return self._client.request(

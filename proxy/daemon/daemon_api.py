@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
+from proxy.daemon.starting import start
 from proxy.daemon.vocabulary import (
     Adoption,
     Attached,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from proxy.daemon.live import LiveSession
     from proxy.daemon.sessions import Sessions
     from proxy.daemon.shims import Shims
+
+JSON_LINES = (("Content-Type", "application/jsonlines"),)
 
 
 class DaemonApi:
@@ -47,6 +50,7 @@ class DaemonApi:
         """Return all routes."""
         return [
             *self.web_routes(),
+            Route(method="POST", path="/kmux/starts", answer=self._start),
             Route(method="POST", path="/kmux/shims", answer=self._shim),
             Route(method="POST", path="/kmux/shims/interrupt", answer=self._interrupt_by_shim),
         ]
@@ -134,6 +138,10 @@ class DaemonApi:
         live = await (await self._sessions()).new(request.read(NewSession))
         return _made(live)
 
+    async def _start(self, request: Request) -> Response:
+        starting = await start(await self._sessions(), request.read(NewSession))
+        return Response(headers=JSON_LINES, body=starting)
+
     async def _adopt(self, request: Request) -> Response:
         return _made(await (await self._sessions()).adopt(request.read(Adoption)))
 
@@ -159,7 +167,7 @@ class DaemonApi:
 
     async def _shim(self, request: Request) -> Response:
         shim = await (await self._shims()).attach(request.read(ShimRequest))
-        return Response(headers=(("Content-Type", "application/jsonlines"),), body=shim)
+        return Response(headers=JSON_LINES, body=shim)
 
     async def _interrupt_by_shim(self, request: Request) -> Response:
         (await self._shims()).interrupt(request.read(ShimCalled).connection_file)

@@ -8,20 +8,23 @@ ports and keys.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import trio
 import zmq
 
+from proxy.bell import Bell
 from proxy.daemon import external
 from proxy.daemon.carrier import Carrier
+from proxy.daemon.choosing import Tell, Wanted, choose, complete
 from proxy.daemon.control import visible
 from proxy.daemon.kept_state import KeptState
 from proxy.daemon.session_ports import SessionPorts
 from proxy.daemon.state import SessionDirectory, SessionState
-from proxy.daemon.vocabulary import SessionInfo, timestamp
+from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.daemon.web_doors import KINDS, WebDoors
 from proxy.endpoints.endpoint import Endpoint
 from proxy.errors import ConfigError, InternalError, KmuxError
@@ -34,6 +37,7 @@ from proxy.record.archive import RetentionPolicy
 from proxy.record.opening import rename
 from proxy.session.carrying import Carried
 from proxy.session.lifecycle import Policy, State
+from proxy.settings import Settings
 
 FOUND = ("idle", "busy", "dead")
 """What a kernel says that has answered, or is known not to."""
@@ -49,7 +53,7 @@ class LiveSession:
         self,
         host: Host,
         state: SessionState,
-        retention: RetentionPolicy,
+        settings: Settings,
         *,
         goes_on: bool = False,
         early: zmq.Socket[bytes] | None = None,
@@ -72,9 +76,10 @@ class LiveSession:
         self._kept = KeptState(state, self.directory, stirred)
         self.ports = SessionPorts(self._kept, lambda: self.hosted)
         self._host = host
-        self._retention = retention
+        self._settings = settings
         self._goes_on = goes_on
         self._idle_since = time.time()
+        self._bells: set[Bell] = set()
         self._task_status: trio.TaskStatus[None] | None = None
 
     @property
@@ -108,6 +113,7 @@ class LiveSession:
             log().error("internal.error", exc_info=bug)
         self.ready.set()
         self.ended.set()
+        self._ring()
         self._kept.is_over = True
         self.ports.ended()
         self._started()
@@ -174,6 +180,7 @@ class LiveSession:
                 encrypt=state.encrypt_kernel,
                 kept_in=self.directory.kernel,
                 identity=state.identity,
+                env_source=state.env_source,
             )
         return Plan(
             name=state.name,
@@ -183,10 +190,30 @@ class LiveSession:
             goes_on=self._goes_on,
             identity=state.identity,
             early=Early(self._early, carried.last_published) if self._early is not None else None,
+            prepare=self._prepare if state.auto else None,
             policy=policy,
             records=state.record,
-            retention=self._retention,
+            retention=RetentionPolicy(
+                executions=self._settings.keep_executions or None,
+                bytes=self._settings.keep_bytes or None,
+                seconds=self._settings.keep_days * 86400 or None,
+            ),
         )
+
+    async def _prepare(self, options: LaunchOptions, tell: Tell) -> LaunchOptions:
+        """Have what the notebook asks for now, before a kernel is launched."""
+        state = self.state
+        wanted = Wanted(notebook=state.notebook, cwd=state.cwd, env=state.env, trust=state.trust)
+        chosen = await choose(wanted, self._settings)
+        prepared = await complete(options, chosen, wanted, self._settings, tell)
+        command = prepared.command
+        self.keep(
+            kernel_name=chosen.kernel_name,
+            language=chosen.language,
+            env_source=chosen.env_source,
+            environment=command.key if command is not None else "",
+        )
+        return prepared
 
     def stop(self) -> None:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""
@@ -234,6 +261,10 @@ class LiveSession:
             raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
         self.hosted.runner.restart(for_whom)
 
+    def is_of(self, kernel: str) -> bool:
+        """Whether this is what is meant by a kernelspec's name, or by "auto"."""
+        return self.state.auto if kernel == AUTO else self.state.kernel_name == kernel
+
     def belongs_to(self, notebook: str | None) -> None:
         """Its frontend says for which notebook it is: one that was renamed has another path."""
         if notebook is not None and notebook != self.state.notebook:
@@ -262,12 +293,19 @@ class LiveSession:
             connection_file=state.endpoints[0].file if state.endpoints else "",
             notebook=state.notebook,
             env_source=state.env_source,
+            environment=state.environment,
+            preparing=self.preparing,
             created=timestamp(state.created),
             problem=self.problem,
             daemon=True,
             document=recorder.url if recorder is not None else None,
             record_url=server.sync_url if server is not None else None,
         )
+
+    @property
+    def preparing(self) -> str:
+        """What is done before its kernel can start."""
+        return self.hosted.runner.session.machines.preparing.last
 
     @property
     def problem(self) -> str:
@@ -297,6 +335,21 @@ class LiveSession:
         self._stirred()
         if not self.ready.is_set() and self.hosted.runner.session.execution_state in FOUND:
             self.ready.set()
+        self._ring()
+
+    def _ring(self) -> None:
+        for bell in self._bells:
+            bell.ring()
+
+    @contextmanager
+    def looked_at(self) -> Iterator[Bell]:
+        """Have a bell that rings when anything has happened, while the context lasts."""
+        bell = Bell()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)
 
 
 def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:

@@ -14,17 +14,18 @@ import zmq
 from proxy.daemon import external
 from proxy.daemon import state as states
 from proxy.daemon.changes import Changes
+from proxy.daemon.choosing import Wanted, choose
 from proxy.daemon.live import LiveSession
 from proxy.daemon.registry import check_name, names_like, socket_path
 from proxy.daemon.state import SessionDirectory, SessionState
-from proxy.daemon.vocabulary import Adoption, NewSession
+from proxy.daemon.vocabulary import AUTO, Adoption, NewSession
 from proxy.endpoints.unix_socket import is_served
 from proxy.errors import Conflict, NotFound, StoreError
 from proxy.handing_over import handed_over
 from proxy.hosting import Host
+from proxy.kernel_command import FROM_KERNELSPEC
 from proxy.kernels import specs
 from proxy.logs import log
-from proxy.record.archive import RetentionPolicy
 from proxy.settings import Settings
 from proxy.wire import connection
 
@@ -125,22 +126,31 @@ class Sessions:
         if not wish.find or wish.notebook is None:
             return None
         for live in self._by_name.values():
-            if live.state.notebook == wish.notebook and live.state.kernel_name == wish.kernel:
+            if live.state.notebook == wish.notebook and live.is_of(wish.kernel):
                 return live
         return None
 
     async def _planned(self, wish: NewSession) -> SessionState:
         notebook = wish.notebook
-        spec = await trio.to_thread.run_sync(specs.find, wish.kernel)
-        name = self._name_for(wish.name, Path(notebook).stem if notebook else wish.kernel)
         settings = self._settings
+        kernel_name, env_source, language = wish.kernel, FROM_KERNELSPEC, ""
+        if wish.kernel == AUTO:
+            wanted = Wanted(notebook=notebook, cwd=wish.cwd, env=wish.env, trust=wish.trust)
+            chosen = await choose(wanted, settings)
+            kernel_name, env_source = chosen.kernel_name, chosen.env_source
+            language = chosen.language
+        else:
+            language = (await trio.to_thread.run_sync(specs.find, wish.kernel)).language
+        name = self._name_for(wish.name, Path(notebook).stem if notebook else kernel_name)
         return SessionState(
             id=secrets.token_hex(6),
             name=name,
-            kernel_name=wish.kernel,
-            language=spec.language,
+            kernel_name=kernel_name,
+            language=language,
             notebook=notebook,
-            env_source=specs.FROM_KERNELSPEC,
+            env_source=env_source,
+            auto=wish.kernel == AUTO,
+            trust=wish.trust,
             cwd=wish.cwd,
             env=wish.env,
             arguments=wish.arguments,
@@ -256,17 +266,11 @@ class Sessions:
 
     async def _begin(self, state: SessionState, *, goes_on: bool = False) -> LiveSession:
         assert self._nursery is not None
-        settings = self._settings
-        retention = RetentionPolicy(
-            executions=settings.keep_executions or None,
-            bytes=settings.keep_bytes or None,
-            seconds=settings.keep_days * 86400 or None,
-        )
         early = self._early.pop(state.id, None)
         live = LiveSession(
             self._host,
             state,
-            retention,
+            self._settings,
             goes_on=goes_on,
             early=early,
             stirred=partial(self.changes.note, state.id),

@@ -185,10 +185,7 @@ class Shims:
         for live in self._sessions.all():
             state = live.state
             if self._remembered.get(file) == state.id:
-                wanted = new is None or (new.kernel, new.notebook) == (
-                    state.kernel_name,
-                    state.notebook,
-                )
+                wanted = new is None or (live.is_of(new.kernel) and new.notebook == state.notebook)
                 return live if wanted else None
         return None
 

@@ -13,6 +13,10 @@ from msgspec import Meta
 
 MAX_NAME_CHARACTERS = 48
 """A Unix socket's path has some 100 bytes in all."""
+AUTO = "auto"
+"""The kernel that the notebook chooses, in the environment that it asks for."""
+TRUSTED = "yes"
+"""What a notebook lists may be installed, whoever has written it."""
 SessionName = Annotated[
     str,
     Meta(
@@ -64,6 +68,10 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     env_source: str = ""
     created: str = ""
     """ISO 8601, UTC."""
+    environment: str = ""
+    """The key of the environment in kmux's store; empty: it is not there."""
+    preparing: str = ""
+    """What is done before its kernel can start."""
     problem: str = ""
     """Why its kernel is dead, or what else a person should know, in one line."""
     daemon: bool = False
@@ -78,6 +86,10 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     """Have a kernel, in a session of its own."""
 
     kernel: str
+    """A kernelspec's name, or "auto"."""
+    trust: str = ""
+    """Whether what a notebook lists may be installed that Jupyter does not trust: "yes", or the
+    fingerprint of what a person has agreed to."""
     name: SessionName | None = None
     """None: one that is made of the notebook's or the kernel's."""
     notebook: str | None = None
@@ -96,6 +108,16 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     max_age_hours: float | None = None
     record: bool | None = None
     encrypt_kernel: bool = False
+
+
+class StartNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a session that is begun: steps, and then the session or why there is none."""
+
+    step: str = ""
+    session: SessionInfo | None = None
+    problem: str = ""
+    reason: str = ""
+    """The kind of error that the problem is."""
 
 
 class Adoption(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,10 +39,14 @@ _NO_ROOM = re.compile(r"(?i)no space left on device|disk quota exceeded")
 
 
 class Uv:
-    """One uv. ``at_rest`` has it give way to everything else on the machine."""
+    """One uv. ``at_rest`` has it give way to everything else on the machine; ``variables`` are its
+    environment, kmux's own where there are none."""
 
-    def __init__(self, program: Path, *, at_rest: bool = False) -> None:
+    def __init__(
+        self, program: Path, *, at_rest: bool = False, variables: Mapping[str, str] | None = None
+    ) -> None:
         self._program = program
+        self._variables = variables
         self._at_rest = at_rest
 
     async def run(
@@ -59,7 +63,12 @@ class Uv:
         """
         lines: list[str] = []
         command = [*(_AT_REST if self._at_rest else ()), str(self._program), *arguments]
-        environment = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", **env}
+        environment = {
+            **(self._variables or os.environ),
+            "NO_COLOR": "1",
+            "UV_NO_PROGRESS": "1",
+            **env,
+        }
         environment.pop("VIRTUAL_ENV", None)  # each command names its own
         try:
             process = await trio.lowlevel.open_process(
@@ -99,7 +108,7 @@ async def _end(process: trio.Process) -> None:
             await process.wait()
 
 
-def find(*, at_rest: bool = False) -> Uv:
+def find(*, at_rest: bool = False, variables: Mapping[str, str] | None = None) -> Uv:
     """Return uv: the one that is installed beside kmux, else the one on PATH.
 
     Raises :class:`ConfigError` where there is none.
@@ -113,7 +122,7 @@ def find(*, at_rest: bool = False) -> Uv:
         program = shutil.which("uv")
     if program is None:
         raise ConfigError("there is no uv; 'pip install uv' brings it")
-    return Uv(Path(program), at_rest=at_rest)
+    return Uv(Path(program), at_rest=at_rest, variables=variables)
 
 
 async def _follow(stream: trio.abc.ReceiveStream, lines: list[str], tell: Tell) -> None:

@@ -21,16 +21,18 @@ import msgspec
 import trio
 import zmq
 import zmq.asyncio
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from proxy.errors import KernelGone
+from proxy.kernel_command import FROM_KERNELSPEC, KernelCommand
 from proxy.kernels.asyncio_thread import AsyncioThread
 from proxy.kernels.keeping import KernelDirectory, Launch
 from proxy.kernels.ports import ReservedPorts
 from proxy.kernels.provisioners import provisioner_of
-from proxy.kernels.specs import FROM_KERNELSPEC, RealKernelSpecManager
+from proxy.kernels.specs import RealKernelSpecManager
 from proxy.logs import log
 from proxy.wire.connection import ConnectionInfo, parse
 
@@ -47,6 +49,10 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to launch a kernel. ``key`` and ``signature_scheme`` are what it will sign with."""
 
     kernel_name: str
+    command: KernelCommand | None = None
+    """How it is started; None: as its kernelspec says."""
+    env_source: str = FROM_KERNELSPEC
+    """Where its environment is from, for who wants to know."""
     connection_file: Path
     key: str
     signature_scheme: str = "hmac-sha256"
@@ -255,10 +261,13 @@ async def launch(
             if not keep_ports:
                 ports.close()
             read_end = write_end = None
+            if options.command is not None:
+                manager._kernel_spec = _as_kernelspec(options.command)
+                arguments["env"] = options.command.environment(arguments["env"])
             spec = manager.kernel_spec
             log().info(
                 "environment.detected",
-                source=FROM_KERNELSPEC,
+                source=options.env_source,
                 kernel=options.kernel_name,
                 kernelspec=spec.resource_dir if spec else None,
                 program=spec.argv[0] if spec and spec.argv else None,
@@ -301,6 +310,17 @@ async def launch(
             f"kernel {options.kernel_name!r} cannot be started: {_one_line(error)}"
         ) from error
     return KernelProcess(asyncio_thread, manager, ports, read_end, kept_in)
+
+
+def _as_kernelspec(command: KernelCommand) -> KernelSpec:
+    """Make what a manager knows how to start. Its variables are given apart: in a kernelspec a
+    dollar sign would mean something."""
+    return KernelSpec(
+        argv=list(command.argv),
+        display_name=command.display_name,
+        language=command.language,
+        interrupt_mode=command.interrupt_mode,
+    )
 
 
 class _Manager(AsyncKernelManager):  # type: ignore[misc,unused-ignore]

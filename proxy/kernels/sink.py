@@ -17,7 +17,12 @@ class KernelSink(Protocol):
     def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
         """Frames of the kernel were dropped."""
 
-    def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
+    def kernel_preparing(self, line: str, language: str) -> None:
+        """Something is done before a kernel can be launched: what, for a person."""
+
+    def kernel_launched(
+        self, interrupt_mode: str, found: bool = False, env_source: str = ""
+    ) -> None:
         """A kernel process was started, or found running, and its channels are connected."""
 
     def kernel_died(self, reason: str, for_good: bool = False) -> None:

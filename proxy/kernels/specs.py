@@ -15,8 +15,6 @@ from proxy.errors import ConfigError
 
 SHARED_METADATA = "kmux"
 """The key in a kernelspec's metadata that says that its argv runs kmux."""
-FROM_KERNELSPEC = "kernelspec"
-"""Where a kernel's environment comes from that is whatever its kernelspec names."""
 SHARED_PREFIX = "shared-"
 """Of the kernelspec of a session: ``shared-analysis``."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 
 import trio
 import zmq
 
-from proxy.errors import ConfigError, KernelGone
+from proxy.errors import ConfigError, KernelGone, KmuxError
 from proxy.kernels import heartbeat
 from proxy.kernels.adopted import adopt, ending
 from proxy.kernels.asyncio_thread import AsyncioThread
@@ -24,6 +25,9 @@ SHUTDOWN_GRACE_SECONDS = 2.5
 """For each step: shutdown_request, SIGTERM, SIGKILL. jupyter_client waits 5 s for the first two."""
 CLEANUP_SECONDS = 10.0
 """A provisioner that hangs must not keep kmux from ending."""
+Prepare = Callable[[LaunchOptions, Callable[[str, str], None]], Awaitable[LaunchOptions]]
+"""Makes what a kernel needs that is launched next, and completes how. It tells what it does, and in
+which language the kernel will be. Raises :class:`KmuxError` where it cannot be had."""
 LINGER_MS = 500
 """What was sent to a kernel that lives on is to reach it."""
 LAUNCHES_FOR_PORTS = 3
@@ -43,9 +47,13 @@ class Supervisor:
         *,
         adopts: bool = False,
         early: Early | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         """``adopts`` is whether the first kernel is the one that an earlier kmux has launched,
-        ``early`` what was heard of it meanwhile."""
+        ``early`` what was heard of it meanwhile. ``prepare`` makes what a kernel needs, before
+        each is launched."""
+        self._prepare = prepare
+        self._preparing = trio.CancelScope()
         self._early = early
         self._context = context
         self._sockets = sockets
@@ -77,16 +85,22 @@ class Supervisor:
         status: int | None = None
         async with trio.open_nursery() as self._nursery:
             first = not self._adopts
+            if self._adopts and self._never_launched():
+                self._adopts = False
             while not self._end.is_set():
                 self._restart = trio.Event()
                 found, self._adopts = self._adopts, False
                 try:
                     self._kernel = await self._next_kernel(found)
-                except KernelGone as error:
+                except KmuxError as error:
                     if first:
                         raise
-                    self._sink.kernel_died(str(error), for_good=found)
+                    # What cannot be prepared now cannot be prepared a moment later.
+                    for_good = found or not isinstance(error, KernelGone)
+                    self._sink.kernel_died(str(error), for_good=for_good)
                 else:
+                    if self._kernel is None:  # it was not wanted any more
+                        break
                     status = await self._attend(self._kernel, found)
                 first = False
                 if self._last or self._leaves:
@@ -97,19 +111,39 @@ class Supervisor:
             self._early.raw.close()
         return status
 
-    async def _next_kernel(self, found: bool) -> Process:
+    def _never_launched(self) -> bool:
+        """Whether the earlier kmux ended before it came to launch a kernel."""
+        return self._options.kept_in is not None and self._options.kept_in.launch() is None
+
+    async def _next_kernel(self, found: bool) -> Process | None:
+        """Return a kernel that runs. None: the end came before there was one."""
         if found:
             assert self._options.kept_in is not None
             try:
                 return adopt(self._options.kept_in)
             except ConfigError as error:
                 raise KernelGone(f"the kernel cannot be reached any more: {error}") from None
+        if self._prepare is not None:
+            options = await self._prepared(self._prepare)
+            if options is None:
+                return None
+            self._options = options
         return await launch(
             self._asyncio,
             self._context,
             self._options,
             keep_ports=self._launches_left == LAUNCHES_FOR_PORTS,
         )
+
+    async def _prepared(self, prepare: Prepare) -> LaunchOptions | None:
+        """Prepare, unless the end comes first."""
+        if self._options.kept_in is not None:
+            self._options.kept_in.forget()  # the next kmux is not to look for the one that ended
+        if self._end.is_set():
+            return None
+        with trio.CancelScope() as self._preparing:
+            return await prepare(self._options, self._sink.kernel_preparing)
+        return None
 
     def send(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
         """Send to the kernel; without one, the message is dropped."""
@@ -129,18 +163,22 @@ class Supervisor:
 
     def end(self) -> None:
         """Stop the kernel, which was sent a shutdown_request, if it still runs; launch no other."""
-        self._end.set()
+        self._end_now()
 
     def leave(self) -> None:
         """Let the kernel live on without us; it must be one that outlives kmux."""
         self._leaves = True
+        self._end_now()
+
+    def _end_now(self) -> None:
         self._end.set()
+        self._preparing.cancel()
 
     def end_when_gone(self) -> None:
         """Launch no other kernel; this one ends when whoever asked for it makes it end."""
         self._last = True
         if self._kernel is None:
-            self._end.set()
+            self._end_now()
 
     async def _attend(self, kernel: Process, found: bool) -> int | None:
         """Serve one kernel process until it has ended. Returns its exit status."""
@@ -153,6 +191,7 @@ class Supervisor:
                 pid=kernel.pid,
                 command=getattr(kernel, "command", None),
                 cwd=self._options.cwd,
+                environment=self._options.env_source,
             )
         exited, port_lost = trio.Event(), trio.Event()
         status: int | None = None
@@ -187,7 +226,9 @@ class Supervisor:
                 nursery.start_soon(wait_for_lost_port)
                 nursery.start_soon(_tell_when_connected, channels)
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
-                self._sink.kernel_launched(kernel.interrupt_mode, found=found)
+                self._sink.kernel_launched(
+                    kernel.interrupt_mode, found=found, env_source=self._options.env_source
+                )
                 if early is not None:
                     channels.catch_up(early.handled)
                 await _first(exited, port_lost, self._restart, self._end)

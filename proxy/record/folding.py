@@ -176,6 +176,9 @@ class Folding:
     def _kernel_began(self, fact: facts.KernelBegan) -> None:
         kernel = self.record.kernel
         self._found = fact.found and kernel.number > 0 and kernel.ended is None
+        if fact.env_source and fact.env_source != self.record.environment_source:
+            self.record.environment_source = fact.env_source
+            self.changed_session = True
         if not self._found:
             self._begin_kernel(fact.at)
 

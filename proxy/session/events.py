@@ -124,6 +124,15 @@ class KernelSent(Event, frozen=True):
     message: Message
 
 
+class KernelPreparing(Event, frozen=True):
+    """Something is done before a kernel can be launched: its environment is being made."""
+
+    line: str
+    """What, for a person."""
+    language: str
+    """Of the kernel that is to come."""
+
+
 class KernelLaunched(Event, frozen=True):
     """A kernel process was started and its channels are connected."""
 
@@ -131,6 +140,8 @@ class KernelLaunched(Event, frozen=True):
     """"signal" or "message", as its kernelspec says."""
     found: bool = False
     """Whether it ran before: it may be busy, and have comms of which nothing is known."""
+    env_source: str = ""
+    """Where its environment is from; empty: not known."""
 
 
 class KernelDied(Event, frozen=True):

@@ -24,6 +24,8 @@ class KernelBegan(Fact, frozen=True):
 
     found: bool
     """Whether it ran before kmux knew it."""
+    env_source: str = ""
+    """Where its environment is from; empty: not known."""
 
 
 class KernelTold(Fact, frozen=True):

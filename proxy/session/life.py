@@ -23,6 +23,7 @@ from proxy.session.commands import (
 from proxy.session.facts import KernelBegan, KernelEnded, KernelTold
 from proxy.session.lifecycle import State
 from proxy.session.machines import Machines
+from proxy.session.preparing import STAND_IN_SECONDS, STAND_IN_TIMER
 from proxy.session.queue import TOO_MANY
 from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER
 
@@ -76,12 +77,35 @@ class KernelLife:
 
     # It comes up
 
+    def preparing(self, event: ev.KernelPreparing) -> list[Command]:
+        """Its environment is being made: who waits is told."""
+        m = self._m
+        if not m.lifecycle.holds:
+            return []
+        commands: list[Command] = []
+        if m.preparing.begin(event.language):
+            commands.append(StartTimer(STAND_IN_TIMER, STAND_IN_SECONDS))
+            for held in m.startup.held:
+                m.preparing.show(held, m.voice, event.at)
+        told = m.preparing.tell(event.line, m.voice, event.at)
+        return [*commands, *[ToAll(message) for message in told]]
+
+    def stand_in_due(self, at: float) -> list[Command]:
+        """Frontends have waited for long: answer what they ask first."""
+        m = self._m
+        if not m.preparing.active:
+            return []
+        m.preparing.overdue = True
+        asked = m.startup.release_type("kernel_info_request")
+        return [command for event in asked for command in self._take(event)]
+
     def launched(self, event: ev.KernelLaunched) -> list[Command]:
         m = self._m
         again = m.lifecycle.state is State.STARTING  # the last one found its ports taken
         if not m.lifecycle.happen("launched") and not again:
             return []
-        m.diary.note(KernelBegan(at=event.at, found=event.found))
+        began = KernelBegan(at=event.at, found=event.found, env_source=event.env_source)
+        m.diary.note(began)
         m.interrupts.interrupts.mode = event.interrupt_mode
         m.startup.begin(found=event.found)
         self._found = event.found
@@ -141,9 +165,13 @@ class KernelLife:
         if self._found:
             commands.append(ToAll(m.answers.true_status(at)))
             commands += m.priming.begin(at, busy=m.startup.shell_waits)
+        commands += self._prepared(at)
         for event in m.startup.release():
             commands += self._take(event)
         return commands
+
+    def _prepared(self, at: float) -> list[Command]:
+        return [ToAll(message) for message in self._m.preparing.end(self._m.voice, at)]
 
     def primed(self) -> list[Command]:
         """Let through what waited for the ledger, if that is filled."""
@@ -162,7 +190,9 @@ class KernelLife:
         m = self._m
         if not m.lifecycle.holds:
             return m.answers.refuse(event, "KernelDied", self._cause)
-        return [] if m.startup.hold(event) else m.answers.refuse(event, *TOO_MANY)
+        if not m.startup.hold(event):
+            return m.answers.refuse(event, *TOO_MANY)
+        return [ToAll(message) for message in m.preparing.show(event, m.voice, event.at)]
 
     # It ends
 
@@ -177,14 +207,14 @@ class KernelLife:
         if again:
             return [*commands, m.answers.publish("restarting", event.at), log, RestartKernel()]
         if ending:
-            return [*commands, *self._refuse_held(), log]
+            return [*commands, *self._refuse_held(event.at), log]
         if m.policy.on_death == "end":
             # The frontend that runs kmux as its kernel decides. JupyterLab takes "dead" as final
             # and would not come back after its server has restarted the kernel.
             m.lifecycle.happen("end")
             state = m.answers.publish("restarting", event.at)
-            return [*commands, *self._refuse_held(), state, log, EndSession(False)]
-        return [*commands, *self._refuse_held(), m.answers.publish("dead", event.at), log]
+            return [*commands, *self._refuse_held(event.at), state, log, EndSession(False)]
+        return [*commands, *self._refuse_held(event.at), m.answers.publish("dead", event.at), log]
 
     def restart(self, at: float, but: frozenset[ClientId] = frozenset()) -> list[Command]:
         """Restart the kernel for everybody.
@@ -210,14 +240,14 @@ class KernelLife:
         ours = m.is_ready and m.policy.owns_kernel
         answer = m.queue.submit(event) if ours else m.answers.reply_to(event, reply)
         m.lifecycle.happen("end")
-        return [*answer, *self._refuse_held(), EndSession(restart)]
+        return [*answer, *self._refuse_held(event.at), EndSession(restart)]
 
     def shutting_down(self, event: ev.ShuttingDown) -> list[Command]:
         m = self._m
         m.lifecycle.happen("end")
         m.comms.catch_up()
         commands = self._abandon("KernelEnded", "the kernel was shut down", event.at, ends=True)
-        commands += self._refuse_held()
+        commands += self._refuse_held(event.at)
         if not m.policy.owns_kernel:
             return commands
         content = {"restart": event.restart}
@@ -227,9 +257,9 @@ class KernelLife:
     def _cause(self) -> str:
         return self._m.lifecycle.cause or "the kernel was shut down"
 
-    def _refuse_held(self) -> list[Command]:
+    def _refuse_held(self, at: float) -> list[Command]:
         """No kernel will come up any more for what waits for one."""
-        commands: list[Command] = []
+        commands = self._prepared(at)
         for event in self._m.startup.release():
             commands += self._m.answers.refuse(event, "KernelDied", self._cause)
         return commands

@@ -13,6 +13,7 @@ from proxy.session.kernel_info import KernelInfo
 from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.session.mailbox import Mailbox
 from proxy.session.ports import Ports
+from proxy.session.preparing import Preparing
 from proxy.session.priming import Priming
 from proxy.session.queue import Queue
 from proxy.session.requests import Requests
@@ -31,6 +32,7 @@ class Machines:
         self.diary = diary
         self.lifecycle = Lifecycle(policy)
         self.startup = Startup()
+        self.preparing = Preparing()
         self.status = KernelStatus()
         self.kernel_info = KernelInfo()
         self.requests = Requests()

@@ -20,6 +20,7 @@ from proxy.session import (
     interrupts,
     kernel_info,
     mailbox,
+    preparing,
     priming,
     queue,
     running,
@@ -69,6 +70,7 @@ class Session:
             ev.Subscribed: self._presence.subscribed,
             ev.Undelivered: self._undelivered,
             ev.KernelSent: self._kernel_sent,
+            ev.KernelPreparing: self._life.preparing,
             ev.KernelLaunched: self._life.launched,
             ev.KernelDied: self._life.died,
             ev.RestartRequested: lambda event: self._life.restart(event.at, event.clients),
@@ -92,6 +94,7 @@ class Session:
             clients.TIMER: self._presence.timer_fired,
             echoes.TIMER: m.comms.timer_fired,
             startup.PROVE_TIMER: self._life.overdue,
+            preparing.STAND_IN_TIMER: self._life.stand_in_due,
             priming.TIMER: lambda at: [*m.priming.timer_fired(at), *self._life.primed()],
         }
 
@@ -200,11 +203,12 @@ class Session:
 
     def _answer_kernel_info(self, event: ev.ClientSent) -> list[Command]:
         info = self.machines.kernel_info
-        if info.content is None:
+        content = info.content or self.machines.preparing.stand_in()
+        if content is None:
             return self._life.hold(event)
         if not kernel_info.is_question(event.message):
             return self._forward(event)
-        return self.machines.answers.reply_to(event, info.content, info.metadata)
+        return self.machines.answers.reply_to(event, content, info.metadata)
 
     def _answer_comm_info(self, event: ev.ClientSent) -> list[Command]:
         m = self.machines

@@ -71,6 +71,12 @@ class Startup:
         self.held = [event for event in self.held if not event.is_of(client, LASTING)]
         return dropped
 
+    def release_type(self, msg_type: str) -> list[ClientSent]:
+        """Give back what was held of one type, in order."""
+        of_type = [event for event in self.held if event.message.header.msg_type == msg_type]
+        self.held = [event for event in self.held if event.message.header.msg_type != msg_type]
+        return of_type
+
     def release(self) -> list[ClientSent]:
         """Give back what was held, in order."""
         held, self.held = self.held, []

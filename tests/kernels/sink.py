@@ -18,6 +18,7 @@ class Sink:
         self.was_ready = False
         self.found: list[bool] = []
         self.for_good: list[bool] = []
+        self.prepared: list[str] = []
 
     def kernel_sent(self, channel: Channel, routing: tuple[bytes, ...], message: Message) -> None:
         self.sent.put(message)
@@ -27,7 +28,12 @@ class Sink:
     def kernel_rejected(self, channel: Channel, error: KernelProtocolError) -> None:
         raise error
 
-    def kernel_launched(self, interrupt_mode: str, found: bool = False) -> None:
+    def kernel_preparing(self, line: str, language: str) -> None:
+        self.prepared.append(line)
+
+    def kernel_launched(
+        self, interrupt_mode: str, found: bool = False, env_source: str = ""
+    ) -> None:
         self.found.append(found)
         self.launched.put(interrupt_mode)
 
