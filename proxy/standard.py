@@ -24,8 +24,9 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from proxy.daemon import registry
 from proxy.daemon.api import NO_CONTENT, PREFIX, session_routes
+from proxy.daemon.choosing import Tell, Wanted, choose, complete
 from proxy.daemon.control import visible
-from proxy.daemon.vocabulary import SessionInfo, timestamp
+from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.display import SECOND_INTERRUPT_SECONDS, Display
 from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.unix_front import UnixFront
@@ -38,7 +39,7 @@ from proxy.logs import log
 from proxy.message import Channel, ClientId, comes_back
 from proxy.runner import Runner
 from proxy.session.lifecycle import Policy
-from proxy.settings import runtime_dir
+from proxy.settings import Settings, runtime_dir
 from proxy.wire import connection
 
 REPLAY_TAG = b"replay"
@@ -63,6 +64,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Whether what happens is kept on the disk."""
     replay: bool = False
     """Whether there is a second set of ports, whose new subscribers are sent what they missed."""
+    settings: Settings = Settings()
+    """What is known of environments, for the kernel "auto"."""
+    trust: str = ""
+    """As :class:`NewSession` has it."""
     kernel_arguments: tuple[str, ...] = ()
     """What the frontend that runs kmux as its kernel adds to the kernel's command line."""
 
@@ -170,28 +175,43 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     """
     found = connection.read(options.existing) if options.existing is not None else None
     kernel_name = _name_of(found) if found is not None else options.kernel
-    language = specs.find(options.kernel).language if found is None else ""
+    wanted = Wanted(notebook=_notebook(), cwd=os.getcwd(), trust=options.trust)
+    chosen = None
+    if found is not None:
+        language = env_source = ""
+    elif options.kernel == AUTO:
+        chosen = await choose(wanted, options.settings)
+        kernel_name, language, env_source = chosen.kernel_name, chosen.language, chosen.env_source
+    else:
+        language, env_source = specs.find(options.kernel).language, FROM_KERNELSPEC
     file = options.connection_file
     owned = file is not None and (file.exists() or _is_run_by_jupyter())
     info = connection.read(file) if file is not None and owned else _fresh_info(options, found)
     wish = options.name or Path(os.environ.get("JPY_SESSION_NAME", "")).stem or kernel_name
-    session = StandardSession(language, FROM_KERNELSPEC if found is None else "")
+    session = StandardSession(language, env_source)
     front = await _listen(session, options.name, wish)
     name = front.path.stem
     display = Display(None if owned else show)
     private = runtime_dir() / "kernels" / f"{name}-{secrets.token_hex(4)}.json"
     private.parent.mkdir(mode=0o700, exist_ok=True)
+
+    async def prepare(launch: LaunchOptions, tell: Tell) -> LaunchOptions:
+        return await complete(
+            launch, await choose(wanted, options.settings), wanted, options.settings, tell
+        )
+
     plan = Plan(
         name=name,
         kernel_name=kernel_name,
         launch=LaunchOptions(
-            kernel_name=options.kernel,
+            kernel_name=kernel_name,
             connection_file=private,
             key=info.key,
             signature_scheme=info.signature_scheme,
             encrypt=options.encrypt_kernel,
             arguments=options.kernel_arguments,
         ),
+        prepare=prepare if chosen is not None else None,
         found=found,
         policy=_policy(options, owned),
         records=options.record,
@@ -237,6 +257,12 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     if not owned or status is None:
         return 0
     return status if status >= 0 else 128 - status
+
+
+def _notebook() -> str | None:
+    """Return the notebook that the kernel is for, as jupyter_server says it."""
+    path = os.environ.get("JPY_SESSION_NAME", "")
+    return path if os.path.isabs(path) and os.path.isfile(path) else None
 
 
 def _policy(options: Options, owned: bool) -> Policy:

@@ -12,6 +12,7 @@ from types import FrameType
 
 import click
 
+from proxy.cli import steps
 from proxy.daemon import client
 from proxy.daemon.client import Daemon
 from proxy.daemon.vocabulary import AttachRequest, NewSession, SessionInfo
@@ -31,7 +32,7 @@ def share(asked: NewSession, *, any_kernel: bool, replay: bool) -> None:
     """
     display = Display(click.echo)
     daemon = client.running()
-    session = _found(daemon, asked, any_kernel) or daemon.new(asked)
+    session = _found(daemon, asked, any_kernel) or steps.told(asked)
     replay_file = None
     if replay:
         attached = daemon.attach(session.name, AttachRequest(kind="replay"))

@@ -15,7 +15,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
-        "--kernel", metavar="K", show_default="setting default_kernel", help="A kernelspec's name."
+        "--kernel",
+        metavar="K",
+        show_default="setting default_kernel",
+        help="A kernelspec's name; auto: the notebook's own, in the environment it asks for.",
     ),
     click.option(
         "--restart",

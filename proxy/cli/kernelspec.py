@@ -23,7 +23,10 @@ def command() -> None:
 
 
 @command.command("install")
-@click.option("--kernel", help="An installed kernelspec: each notebook has one of its own.")
+@click.option(
+    "--kernel",
+    help="An installed kernelspec, or auto: each notebook has a kernel of its own.",
+)
 @click.option(
     "--attach", "name", type=SessionName(), help="A session: all who choose it share this one."
 )

@@ -15,6 +15,7 @@ import msgspec
 
 from proxy.cli import console
 from proxy.cli.names import SessionName
+from proxy.daemon.vocabulary import AUTO
 from proxy.errors import ConfigError, NotFound
 from proxy.jupyter import kernelspecs
 from proxy.jupyter.lab import Lab
@@ -32,7 +33,11 @@ class _Opened(msgspec.Struct, frozen=True):
 
 @click.command("lab")
 @click.argument("target", required=False, metavar="[NOTEBOOK|NAME]", type=SessionName())
-@click.option("--kernel", help="An installed kernelspec; default: the notebook's own, or python3.")
+@click.option(
+    "--kernel",
+    help="An installed kernelspec, or auto: the notebook chooses it, with its environment.  "
+    "[default: the notebook's own, or setting default_kernel]",
+)
 @click.option("--port", default=8888, show_default=True, help="If it is taken, the next free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open nothing.")
 def command(target: str | None, kernel: str | None, port: int, no_browser: bool) -> None:
@@ -55,7 +60,10 @@ def command(target: str | None, kernel: str | None, port: int, no_browser: bool)
     in_daemon = settings.daemon_execution
     lab = Lab(opened.root, port, kernelspecs=shelf, provisions=in_daemon)
     try:
-        if not (in_daemon and lab.is_ours) and not kernel_name.startswith(SHARED_PREFIX):
+        kernelspecs.install(AUTO, shelf / "kernels", in_daemon=in_daemon)
+        if kernel_name == AUTO:
+            kernel_name += kernelspecs.SUFFIX
+        elif not (in_daemon and lab.is_ours) and not kernel_name.startswith(SHARED_PREFIX):
             kernelspecs.install(kernel_name, shelf / "kernels", in_daemon=in_daemon)
             kernel_name += kernelspecs.SUFFIX
         lab.wait()
@@ -87,7 +95,8 @@ def _opened(target: str | None, kernel: str, shelf: Path) -> _Opened:
     file = Path(target)
     if file.is_file():
         own = _kernel_of(file)
-        return _Opened(file.resolve().parent, file.name, own or kernel)
+        chosen = kernel if kernel == AUTO else own or kernel
+        return _Opened(file.resolve().parent, file.name, chosen)
     if file.suffix == ".ipynb" or os.sep in target:
         raise ConfigError(f"there is no notebook {target}")
     return _session(target, shelf)

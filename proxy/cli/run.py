@@ -114,6 +114,7 @@ def _run_here(
     logs.configure()
     chosen = standard.Options(
         kernel=wanted.default_kernel,
+        settings=wanted,
         name=options["name"],
         existing=options["existing"],
         connection_file=options["connection_file"],

@@ -14,6 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 from traitlets import TraitError
 
 from proxy.daemon.jupyter_vocabulary import Kernelspec, KernelspecModel, Kernelspecs
+from proxy.daemon.vocabulary import AUTO, AUTO_DISPLAY_NAME
 from proxy.endpoints.routes import Request, Response, Route, json_response
 from proxy.errors import NotFound
 from proxy.kernels.specs import SHARED_METADATA, SHARED_PREFIX, RealKernelSpecManager
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 RESOURCES = ("logo-*", "kernel.js", "kernel.css")
 """Files of a kernelspec that frontends load (Jupyter Server, kernelspec_model)."""
+
+
+_AUTO = KernelspecModel(
+    name=AUTO,
+    spec=Kernelspec(display_name=AUTO_DISPLAY_NAME, language="python", metadata={}),
+    resources={},
+)
 
 
 class KernelspecApi:
@@ -80,7 +88,7 @@ class KernelspecApi:
         )
 
     async def _models(self) -> dict[str, KernelspecModel]:
-        models = await trio.to_thread.run_sync(_installed)
+        models = {AUTO: _AUTO, **await trio.to_thread.run_sync(_installed)}
         for live in self._sessions.all():
             name, kernel = f"{SHARED_PREFIX}{live.name}", live.state.kernel_name
             like = models.get(kernel)

@@ -15,6 +15,7 @@ MAX_NAME_CHARACTERS = 48
 """A Unix socket's path has some 100 bytes in all."""
 AUTO = "auto"
 """The kernel that the notebook chooses, in the environment that it asks for."""
+AUTO_DISPLAY_NAME = "The notebook's own environment"
 TRUSTED = "yes"
 """What a notebook lists may be installed, whoever has written it."""
 SessionName = Annotated[

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection
 
 from proxy import __version__
+from proxy.daemon.vocabulary import AUTO
 from proxy.doctor import ipykernels
 from proxy.doctor.findings import Finding, error, ok, warning
 from proxy.doctor.installed_specs import Spec, installed
@@ -125,7 +126,7 @@ def _default(real: Collection[str]) -> list[Finding]:
         kernel = load().default_kernel
     except ConfigError:
         return []  # it is said elsewhere
-    if kernel.lower() in real:
+    if kernel == AUTO or kernel.lower() in real:
         return []
     if not real:
         return [warning("no kernel is installed", "pip install ipykernel brings python3")]

@@ -16,6 +16,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.paths import ENV_JUPYTER_PATH, jupyter_data_dir, jupyter_path
 
+from proxy.daemon.vocabulary import AUTO, AUTO_DISPLAY_NAME
 from proxy.errors import ConfigError
 from proxy.kernels.specs import SHARED_METADATA, SHARED_PREFIX, find
 
@@ -37,11 +38,20 @@ def directory(*, user: bool, sys_prefix: bool, prefix: Path | None) -> Path:
 def install(kernel: str, into: Path, *, in_daemon: bool = True) -> Path:
     """Write the shared kernelspec of a kernel, whole or not at all. Returns its directory.
 
-    ``in_daemon`` is whether the kernel runs there, or within what the frontend starts. Raises
+    ``kernel`` is a kernelspec's name, or "auto". ``in_daemon`` is whether it runs there, or within
+    what the frontend starts. Raises
     :class:`ConfigError` where there is no such kernel, or the directory cannot be written.
     """
-    spec = find(kernel)
     command = "shim" if in_daemon else "run"
+    if kernel == AUTO:
+        written = _describe(
+            argv=[command, "--kernel", AUTO],
+            display_name=f"{AUTO_DISPLAY_NAME} (shared)",
+            language="python",  # of nearly all; a notebook of Deno says so itself
+            metadata={SHARED_METADATA: {"kernel": AUTO}},
+        )
+        return _write(into / f"{AUTO}{SUFFIX}", written, None)
+    spec = find(kernel)
     plain_name = "Python 3" if kernel == "python3" else str(spec.display_name)
     written = _describe(
         argv=[command, "--kernel", kernel],

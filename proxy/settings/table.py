@@ -27,7 +27,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         "Kernels run in the daemon and outlive what started them; false: within the command.",
     ] = True
-    default_kernel: Annotated[Text, "The kernelspec of a session that names none."] = "python3"
+    default_kernel: Annotated[
+        Text, "The kernelspec of a session that names none; auto: what its notebook asks for."
+    ] = "python3"
     default_runtime: Annotated[
         Literal["python", "deno"], "The kernel of a notebook that says nothing of its language."
     ] = "python"
