@@ -15,6 +15,9 @@ from proxy.sockets import SocketSet
 from tests.frontends.kmux_process import Daemon, Workplace
 from tests.running import open_context, run_sockets
 
+# Tests have homes of their own; what uv has downloaded is for all of them.
+os.environ.setdefault("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv"))
+
 # "fast" is the same on every run and machine; "deep" looks further and elsewhere each time:
 # HYPOTHESIS_PROFILE=deep make test
 settings.register_profile(

@@ -8,7 +8,16 @@ from proxy.cli.listing import Listing, print_once
 from proxy.cli.listing import watch as watch_listing
 from proxy.daemon import client, registry
 
-COLUMNS = ("name", "kernel", "language", "status", "clients", "pid", "connection_file")
+COLUMNS = (
+    "name",
+    "kernel",
+    "language",
+    "env_source",
+    "status",
+    "clients",
+    "pid",
+    "connection_file",
+)
 
 
 @click.command("ps")
@@ -33,6 +42,7 @@ def look() -> Listing:
     daemon = client.revived()
     sessions = registry.sessions()
     notes = [f"{each.name}: {each.problem}" for each in sessions if each.problem]
+    notes += [f"{each.name}: {each.preparing}" for each in sessions if each.preparing]
     if daemon is not None:
         notes += [f"not gone on with: {why}" for why in daemon.broken.values()]
     return Listing(

@@ -42,7 +42,7 @@ export class SessionView {
     this.element.dataset.status = info.status;
     say(this.find(".word"), info.status);
     say(this.find(".facts"), factsOf(info));
-    sayIfAny(this.find(".problem"), info.problem);
+    sayIfAny(this.find(".problem"), info.problem || info.preparing);
     this.updateButtons();
     this.updateQueue();
     this.updateClients();
