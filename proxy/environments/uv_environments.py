@@ -33,7 +33,7 @@ class UvNeed(msgspec.Struct, frozen=True, kw_only=True):
     python: str | None = None
     """Which Python, as uv's ``--python`` takes it: ``>=3.11``, a path. None: the one of kmux."""
     script: str = ""
-    """Code with PEP 723's metadata, which says more than the requirements: indexes, sources."""
+    """A block of PEP 723's metadata, which says more than the requirements: indexes, sources."""
     constraints: tuple[str, ...] = ()
     """Which versions something may have, where it is needed."""
     directory: Path | None = None
