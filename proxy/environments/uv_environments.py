@@ -101,6 +101,8 @@ async def find_python(uv: Uv, wanted: str | None, tell: Tell) -> str:
     if wanted is None:
         return own_python()
     wanted = ",".join(part.strip() for part in wanted.split(","))
+    if wanted.startswith("-"):  # uv would take it for an option
+        raise ConfigError(f'{wanted!r} is no Python; one is written like ">=3.11" or "3.12"')
     try:
         return (
             await uv.run("python", "find", "--no-project", "--system", wanted, tell=tell)
