@@ -33,6 +33,12 @@ class Conflict(ConfigError):
     status = 409
 
 
+class NotTrusted(ConfigError):
+    """A notebook lists what is to be installed, and nobody here has said that it may be."""
+
+    status = 403
+
+
 class KernelGone(KmuxError):
     """The kernel did not start, or is no longer there."""
 

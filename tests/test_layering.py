@@ -45,10 +45,12 @@ BELOW_CLI = BELOW_RUNNER | {
     "jupyter",
     "environments",
     "trust",
+    "amounts",
 }
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "message": set(),
+    "amounts": set(),
     "log_file": set(),
     "logs": {"log_file"},
     "settings": {"errors"},
@@ -84,7 +86,7 @@ ROOMS: dict[str, set[str]] = {
     "display": {"daemon"},
     "jupyter": {"errors", "wire", "settings", "daemon", "kernels"},
     "standard": BELOW_RUNNER | {"runner", "hosting", "daemon", "display", "environments", "trust"},
-    "doctor": EDGES | {"settings", "daemon", "kernels", "endpoints"},
+    "doctor": EDGES | {"amounts", "settings", "daemon", "kernels", "endpoints"},
     "cli": BELOW_CLI,
     "__main__": {"cli"},
     "__init__": set(),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from proxy.amounts import sized
 from proxy.doctor.findings import Finding, ok, some, warning
 from proxy.doctor.sessions import DAMAGED
 from proxy.doctor.surroundings import Surroundings
@@ -14,7 +15,6 @@ from proxy.doctor.surroundings import Surroundings
 UNREAD = ".unread-"
 """In the name of a record of which nothing could be made (``record/opening.py``)."""
 SHOWN = 3
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def check(surroundings: Surroundings) -> list[Finding]:
@@ -33,7 +33,7 @@ def check(surroundings: Surroundings) -> list[Finding]:
             if status.st_nlink > 1:
                 seen.add((status.st_dev, status.st_ino))
     number = sum(1 for each in records.iterdir() if each.is_dir())
-    found = [ok(f"{some(number, 'record')} in {records}, {shown(size)}")]
+    found = [ok(f"{some(number, 'record')} in {records}, {sized(size)}")]
     if damaged:
         found.append(_say(sorted(damaged)))
     if closed:
@@ -71,15 +71,3 @@ def files(directory: str | Path, closed: list[str]) -> Iterator[os.DirEntry[str]
 def is_set_aside(path: Path) -> bool:
     """Whether a file, or a directory that it is in, was."""
     return any(DAMAGED in part or UNREAD in part for part in path.parts)
-
-
-def shown(size: int) -> str:
-    """Write a size for people."""
-    number, unit = float(size), 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    return (
-        f"{number:.0f} {_UNITS[unit]}"
-        if unit == 0 or number >= 10
-        else f"{number:.1f} {_UNITS[unit]}"
-    )

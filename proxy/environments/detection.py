@@ -68,7 +68,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...] = ()
     project: Project | None = None
     script: str = ""
-    """The cell with PEP 723's metadata, which has more to say than its dependencies."""
+    """The block of PEP 723's metadata, which may have more to say than its dependencies."""
     deno_permissions: tuple[str, ...] | None = None
     runtime_rules: tuple[Rule, ...] = ()
     """In the order in which they were tried; the last one matched. Likewise below."""
@@ -217,7 +217,7 @@ def _from_script(wants: Wants, tried: list[Rule]) -> Detection | None:
         source="uv:pep723",
         requirements=requirements.for_uv(said.dependencies, "the '# /// script' block"),
         python=said.python,
-        script=wants.first_code,
+        script=said.block,
     )
 
 

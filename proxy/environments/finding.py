@@ -17,30 +17,50 @@ def of_notebook(notebook: Path | None, directory: Path, choice: Choice) -> Detec
     Its project is looked for from where it is, else from ``directory`` upwards. Raises
     :class:`ConfigError` as :func:`detect` does, and where the notebook is none.
     """
-    wants = Wants() if notebook is None else wants_of_file(notebook)
+    return of_text(None if notebook is None else text_of(notebook), notebook, directory, choice)
+
+
+def of_text(text: str | None, notebook: Path | None, directory: Path, choice: Choice) -> Detection:
+    """Detect for a notebook whose text was read already, so that nobody can exchange it between
+    the look at what it says and the look at whether it is trusted. Raises as the above.
+    """
     start = directory if notebook is None else notebook.parent
     try:
         home = Path.home()
     except RuntimeError:  # this user has none
         home = Path("/")
     try:
-        return detect(wants, levels_above(start.absolute(), home), choice)
+        return detect(_wants_of_text(text), levels_above(start.absolute(), home), choice)
+    except _NoNotebook:
+        raise ConfigError(f"{notebook} is no notebook") from None
     except ConfigError as error:
         what = f"{notebook}: " if notebook is not None else ""
         raise ConfigError(f"{what}{error}") from None
 
 
-def wants_of_file(notebook: Path) -> Wants:
-    """Read what a notebook says. Raises :class:`ConfigError` where it is none."""
+def text_of(notebook: Path) -> str | None:
+    """Read a notebook; None: it is not there yet. Raises :class:`ConfigError`."""
     try:
-        tree = json.loads(notebook.read_bytes())
+        raw = notebook.read_bytes()
+        return raw.decode(json.detect_encoding(raw))
     except FileNotFoundError:
-        return Wants()
+        return None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{notebook} is no notebook") from None
     except OSError as error:
         raise ConfigError(f"cannot read {notebook}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise ConfigError(f"{notebook} is no notebook") from None
+
+
+class _NoNotebook(ConfigError): ...
+
+
+def _wants_of_text(text: str | None) -> Wants:
+    if text is None:
+        return Wants()
     try:
-        return wants_of(tree)
-    except ConfigError as error:
-        raise ConfigError(f"{notebook}: {error}") from None
+        tree = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _NoNotebook from None
+    if not isinstance(tree, dict):
+        raise _NoNotebook
+    return wants_of(tree)

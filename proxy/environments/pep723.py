@@ -25,8 +25,10 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: tuple[str, ...] = ()
     python: str | None = None
     """``requires-python``"""
-    tools: tuple[str, ...] = ()
-    """Which tools it has settings for: ``[tool.uv]`` may name other indexes."""
+    settings: dict[str, Any] = {}
+    """``[tool.uv]``, which may name other indexes."""
+    block: str = ""
+    """The block as it stands, without the code around it: a file that says this and no more."""
 
 
 def script_of(code: str) -> Script | None:
@@ -40,16 +42,23 @@ def script_of(code: str) -> Script | None:
         return None
     if len(blocks) > 1:
         raise ConfigError("the first code cell has two '# /// script' blocks; leave one of them")
-    lines = (line[2:] if line.startswith("# ") else line[1:] for line in blocks[0].splitlines(True))
+    # Only these are ends of lines to uv as well: what one of us reads the other does, too.
+    written = blocks[0].removesuffix("\n").split("\n")
+    lines = (line[2:] if line.startswith("# ") else line[1:] for line in written)
     try:
-        said = tomllib.loads("".join(lines))
+        said = tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the '# /// script' block is no TOML: {error}") from None
     return Script(
         dependencies=_dependencies(said),
         python=_python(said),
-        tools=tuple(said["tool"]) if isinstance(said.get("tool"), dict) else (),
+        settings=_table(_table(said.get("tool")).get("uv")),
+        block="\n".join(("# /// script", *written, "# ///", "")),
     )
+
+
+def _table(said: object) -> dict[str, Any]:
+    return said if isinstance(said, dict) else {}
 
 
 def _dependencies(said: dict[str, Any]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class UvNeed(msgspec.Struct, frozen=True, kw_only=True):
     python: str | None = None
     """Which Python, as uv's ``--python`` takes it: ``>=3.11``, a path. None: the one of kmux."""
     script: str = ""
-    """Code with PEP 723's metadata, which says more than the requirements: indexes, sources."""
+    """A block of PEP 723's metadata, which says more than the requirements: indexes, sources."""
     constraints: tuple[str, ...] = ()
     """Which versions something may have, where it is needed."""
     directory: Path | None = None
@@ -101,6 +101,8 @@ async def find_python(uv: Uv, wanted: str | None, tell: Tell) -> str:
     if wanted is None:
         return own_python()
     wanted = ",".join(part.strip() for part in wanted.split(","))
+    if wanted.startswith("-"):  # uv would take it for an option
+        raise ConfigError(f'{wanted!r} is no Python; one is written like ">=3.11" or "3.12"')
     try:
         return (
             await uv.run("python", "find", "--no-project", "--system", wanted, tell=tell)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.doctor.records import check, shown
+from proxy.doctor.records import check
 from proxy.doctor.surroundings import Surroundings
 from proxy.record import disk
 from tests.doctor.machine import Machine, bad, only
@@ -59,11 +59,3 @@ def test_one_that_cannot_be_looked_into(records: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "scandir", scandir)  # root may look into everything
     found = only(check(Surroundings()))
     assert found.what == f"cannot look into {records / 'work'}"
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (34e6, "34 MB"), (2e15, "2000 TB")],
-)
-def test_sizes_for_people(size: int, text: str) -> None:
-    assert shown(int(size)) == text

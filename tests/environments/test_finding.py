@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proxy.environments.detection import Choice
-from proxy.environments.finding import of_notebook
+from proxy.environments.finding import of_notebook, of_text, text_of
 from proxy.errors import ConfigError
 
 
@@ -41,13 +41,31 @@ def test_without_a_notebook_the_directory_says(home: Path) -> None:
     assert of_notebook(missing, home, Choice()).source == "uv:pyproject"
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"7", b'"\xed\xa0\x80"', b"\x00"]
+)
 def test_what_is_no_notebook_is_one_line(home: Path, raw: bytes) -> None:
     path = home / "a.ipynb"
     path.write_bytes(raw)
     with pytest.raises(ConfigError) as error:
         of_notebook(path, home, Choice())
     assert str(error.value) == f"{path} is no notebook"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_may_be_in_any_unicode(home: Path, encoding: str) -> None:
+    path = write(home / "a.ipynb", runt={"uv": {"dependencies": ["numpy"]}})
+    path.write_text(path.read_text(), encoding=encoding)
+    assert of_notebook(path, home, Choice()).source == "uv:inline"
+
+
+def test_it_is_read_once(home: Path) -> None:
+    """What is shown, or trusted, and what is installed are of the same text."""
+    path = write(home / "a.ipynb", runt={"uv": {"dependencies": ["numpy"]}})
+    text = text_of(path)
+    path.write_text("exchanged")
+    found = of_text(text, path, home, Choice())
+    assert [each.text for each in found.requirements] == ["numpy"]
 
 
 def test_what_cannot_be_meant_is_said_of_which_notebook(home: Path) -> None:

@@ -28,13 +28,27 @@ import requests
 @pytest.mark.parametrize("code", [EXAMPLE, EXAMPLE.replace("\n", "\r\n"), "%pip list\n" + EXAMPLE])
 def test_what_it_says(code: str) -> None:
     assert script_of(code) == Script(
-        dependencies=("requests<3", "rich"), python=">=3.11", tools=("uv",)
+        dependencies=("requests<3", "rich"),
+        python=">=3.11",
+        settings={"exclude-newer": "2026-01-01T00:00:00Z"},
+        block=EXAMPLE.partition("\nimport")[0],
     )
 
 
 def test_the_block_may_be_all_that_there_is() -> None:
     code = '# /// script\n# dependencies = ["numpy"]\n# ///'
-    assert script_of(code) == Script(dependencies=("numpy",))
+    assert script_of(code) == Script(dependencies=("numpy",), block=f"{code}\n")
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\x85", "\x1d"])
+def test_no_character_ends_a_line_that_does_not_for_uv(end: str) -> None:
+    """Else a comment could hide from one reader what the other one reads."""
+    code = f'# /// script\n# dependencies = ["six"] #{end}# requires-python = "3.12"\n# ///\n'
+    try:
+        script = script_of(code)
+    except ConfigError:  # TOML has no such character in a comment
+        return
+    assert script == Script(dependencies=("six",), block=code)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +65,13 @@ def test_the_block_may_be_all_that_there_is() -> None:
 )
 def test_what_is_no_block_says_nothing(code: str) -> None:
     assert script_of(code) is None
+
+
+@pytest.mark.parametrize("tool", ["tool = 7", "tool.uv = 7", "[tool.ruff]"])
+def test_settings_of_other_tools_are_none_of_ours(tool: str) -> None:
+    script = script_of(f"# /// script\n# {tool}\n# ///")
+    assert script is not None
+    assert script.settings == {}
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from proxy.settings import Settings, load
 from proxy.settings.loading import find, in_force
 
 
-def origins() -> dict[str, str]:
-    return {setting.name: setting.origin for setting in in_force()}
+def origins(**given: object) -> dict[str, str]:
+    return {setting.name: setting.origin for setting in in_force(given)}
 
 
 def test_nothing_is_set(file: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_command_line_comes_before_the_environment_the_file_and_the_default(
         "keep_days": str(file),
     }
     assert find("restart").value == "refuse"
-    assert in_force({"restart": "allow"})[5].origin == "option"
+    assert origins(restart="allow")["restart"] == "option"
 
 
 def test_the_environment_has_texts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
