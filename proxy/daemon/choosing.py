@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from proxy.environments import finding, preparation, uv
+from proxy import trust
+from proxy.environments import consent, finding, preparation, uv
 from proxy.environments.detection import Choice, Detection
 from proxy.environments.progress import Progress
 from proxy.environments.store import Store
@@ -63,7 +64,10 @@ async def choose(wanted: Wanted, settings: Settings) -> Chosen:
 
 def _choose(wanted: Wanted, settings: Settings) -> Chosen:
     notebook = Path(wanted.notebook) if wanted.notebook is not None else None
-    detection = finding.of_notebook(notebook, Path(wanted.cwd or "."), _choice(settings))
+    text = finding.text_of(notebook) if notebook is not None else None
+    detection = finding.of_text(text, notebook, Path(wanted.cwd or "."), _choice(settings))
+    if notebook is not None:
+        consent.check(detection, notebook, text or "", wanted.trust, trust.is_trusted)
     if detection.kernelspec is not None:
         spec = specs.find(detection.kernelspec)
         return Chosen(detection=detection, kernel_name=detection.kernelspec, language=spec.language)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.frontends.kmux_process import Client, Daemon
+from tests.frontends.kmux_process import BIN, Client, Daemon
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -30,7 +30,7 @@ def write(notebook: Path, code: str = "", **metadata: Any) -> Path:
         ],
         "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}, **metadata},
         "nbformat": 4,
-        "nbformat_minor": 5,
+        "nbformat_minor": 4,
     }
     notebook.write_text(json.dumps(tree))
     return notebook
@@ -116,3 +116,17 @@ def test_another_kernelspec_is_used_as_it_is_and_deno_is_found(daemon: Daemon) -
     assert (new["kernel"], new["env_source"]) == ("deno", "deno")
     client = daemon.attach(new["connection_file"])
     assert answer(client, "console.log(1 + 1)") == "2"
+
+
+def test_nobody_installs_what_a_stranger_lists_unless_somebody_stands_for_it(
+    daemon: Daemon,
+) -> None:
+    notebook = wants(daemon.workplace.root / "a.ipynb", "six==1.16.0")
+    said = daemon.refused("new", "--notebook", str(notebook))
+    assert "six==1.16.0" in said
+    assert "--trust" in said
+    assert daemon.json("ps") == []
+    daemon.workplace.run_python(BIN / "jupyter", "trust", str(notebook))
+    assert daemon.json("new", "--notebook", str(notebook))["env_source"] == "uv:inline"
+    wants(notebook, "six==1.17.0")
+    assert "six==1.17.0" in daemon.refused("restart", "a", status=3)
