@@ -7,13 +7,18 @@ more, and its widgets are shown as text (nbformat.sign).
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from typing import Any
 
 import nbformat
 from nbformat.sign import NotebookNotary
+from nbformat.warnings import MissingIDFieldWarning
 
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, sqlite3.Error)
 """What a notebook that is none may raise, or a database of signatures that cannot be had."""
+
+# Which is said on stderr, once for each notebook of an older form.
+warnings.filterwarnings("ignore", category=MissingIDFieldWarning)
 
 
 def is_trusted(text: str) -> bool:

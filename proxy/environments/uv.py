@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ MAX_WHY = 700
 """How much of an error is told, in characters: the resolver may explain itself for pages."""
 END_SECONDS = 2.0
 """How long it may take to end when it is asked to."""
+_NOT_FOR_UV = ("VIRTUAL_ENV", "JPY_SESSION_NAME")
+"""Each command names its own environment. With a notebook's name uv tells less (0.13): it takes
+itself for a cell's ``!uv``."""
 _AT_REST = ("nice", "-n", "19")
 
 # What uv writes while it works, to a stderr that is no terminal.
@@ -69,7 +73,8 @@ class Uv:
             "UV_NO_PROGRESS": "1",
             **env,
         }
-        environment.pop("VIRTUAL_ENV", None)  # each command names its own
+        for name in _NOT_FOR_UV:
+            environment.pop(name, None)
         try:
             process = await trio.lowlevel.open_process(
                 command,
@@ -78,6 +83,7 @@ class Uv:
                 stderr=subprocess.PIPE,
                 cwd=cwd,
                 env=environment,
+                start_new_session=True,  # what it starts ends with it
             )
         except OSError as error:
             raise EnvironmentFailed(f"cannot run {self._program}: {error.strerror}") from None
@@ -98,14 +104,15 @@ class Uv:
 
 
 async def _end(process: trio.Process) -> None:
-    """End a process that still runs: whatever it was writing, it writes no more."""
+    """End a process that still runs, and what it has started: whatever they were writing, they
+    write no more."""
     with trio.CancelScope(shield=True):
-        if process.poll() is None:
-            process.terminate()
-            with trio.move_on_after(END_SECONDS):
-                await process.wait()
-            process.kill()
-            await process.wait()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is None:  # while it is not reaped, its group is nobody else's
+                os.killpg(process.pid, number)
+                with trio.move_on_after(END_SECONDS):
+                    await process.wait()
+        await process.wait()
 
 
 def find(*, at_rest: bool = False, variables: Mapping[str, str] | None = None) -> Uv:

@@ -125,7 +125,7 @@ async def _resolve(uv: Uv, need: UvNeed, python: str, store: Store, tell: Tell) 
         text = await uv.run(
             *("pip", "compile", *sources, "--constraint", constraints),
             *("--project", str(directory), "--python", python),
-            *("--no-header", "--no-annotate", "--quiet"),
+            *("--no-header", "--no-annotate"),
             tell=tell,
             cwd=need.directory,
         )
