@@ -9,20 +9,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import trio
-
+from proxy.environments import program
 from proxy.environments.progress import Progress, Stage, Tell
-from proxy.errors import ConfigError, EnvironmentFailed, KmuxError
+from proxy.errors import ConfigError, EnvironmentFailed, KmuxError, Unreachable
 
 MAX_WHY = 700
 """How much of an error is told, in characters: the resolver may explain itself for pages."""
-END_SECONDS = 2.0
-"""How long it may take to end when it is asked to."""
-_AT_REST = ("nice", "-n", "19")
 
 # What uv writes while it works, to a stderr that is no terminal.
 _STEPS: tuple[tuple[re.Pattern[str], Stage], ...] = (
@@ -30,20 +25,26 @@ _STEPS: tuple[tuple[re.Pattern[str], Stage], ...] = (
     (re.compile(r"^ *Building (?P<what>.+)$"), "building"),
     (re.compile(r"^Prepared (?P<what>\d+ packages?) in"), "installing"),
 )
-_UNREACHABLE = re.compile(
+UNREACHABLE = re.compile(
     r"(?i)dns error|failed to lookup|error sending request|connection refused"
-    r"|network is unreachable|network connectivity is disabled|operation timed out|connect error"
-    r"|tcp connect"
+    r"|network is unreachable|network connectivity is disabled|network (is|was) disabled"
+    r"|operation timed out|connect error|tcp connect"
 )
-_NO_ROOM = re.compile(r"(?i)no space left on device|disk quota exceeded")
+"""What uv and rattler say without a network: both have it of the same HTTP client."""
+NO_ROOM = re.compile(r"(?i)no space left on device|disk quota exceeded")
 
 
 class Uv:
-    """One uv. ``at_rest`` has it give way to everything else on the machine."""
+    """One uv."""
 
-    def __init__(self, program: Path, *, at_rest: bool = False) -> None:
+    def __init__(self, program: Path, *, at_rest: bool = False, is_offline: bool = False) -> None:
         self._program = program
         self._at_rest = at_rest
+        self._is_offline = is_offline
+
+    def offline(self) -> Uv:
+        """Return the same one, for what can be had without a network: what its cache has."""
+        return Uv(self._program, at_rest=self._at_rest, is_offline=True)
 
     async def run(
         self,
@@ -55,78 +56,42 @@ class Uv:
         """Run it to its end, and return what it has written to stdout.
 
         When cancelled, it is ended. Raises :class:`ConfigError` where what was asked for is to
-        blame, :class:`EnvironmentFailed` where that is the network or uv itself.
+        blame, :class:`Unreachable` where that is the network, :class:`EnvironmentFailed` where it
+        is the disk or uv itself.
         """
-        lines: list[str] = []
-        command = [*(_AT_REST if self._at_rest else ()), str(self._program), *arguments]
+
+        def heard(line: str) -> None:
+            step = step_of(line)
+            if step is not None:
+                tell(step)
+
         environment = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1", **env}
         environment.pop("VIRTUAL_ENV", None)  # each command names its own
-        try:
-            process = await trio.lowlevel.open_process(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=cwd,
-                env=environment,
-            )
-        except OSError as error:
-            raise EnvironmentFailed(f"cannot run {self._program}: {error.strerror}") from None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        written = bytearray()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_follow, process.stderr, lines, tell)
-                async for chunk in process.stdout:
-                    written += chunk
-            status = await process.wait()
-        finally:
-            await _end(process)
-        if status != 0:
-            raise explained(lines, status)
-        return written.decode("utf-8", "replace")
-
-
-async def _end(process: trio.Process) -> None:
-    """End a process that still runs: whatever it was writing, it writes no more."""
-    with trio.CancelScope(shield=True):
-        if process.poll() is None:
-            process.terminate()
-            with trio.move_on_after(END_SECONDS):
-                await process.wait()
-            process.kill()
-            await process.wait()
+        if self._is_offline:
+            environment["UV_OFFLINE"] = "1"
+        at_rest = program.AT_REST if self._at_rest else ()
+        command = [*at_rest, str(self._program), *arguments]
+        ended = await program.run(command, env=environment, cwd=cwd, heard=heard)
+        if ended.status != 0:
+            raise explained(ended.lines, ended.status)
+        return ended.written
 
 
 def find(*, at_rest: bool = False) -> Uv:
     """Return uv: the one that is installed beside kmux, else the one on PATH.
 
-    Raises :class:`ConfigError` where there is none.
+    ``at_rest`` has it give way to everything else on the machine. Raises :class:`ConfigError`
+    where there is none.
     """
-    program = None
     try:
         import uv
 
-        program = uv.find_uv_bin()
+        path: str | None = uv.find_uv_bin()
     except (ImportError, FileNotFoundError):
-        program = shutil.which("uv")
-    if program is None:
+        path = shutil.which("uv")
+    if path is None:
         raise ConfigError("there is no uv; 'pip install uv' brings it")
-    return Uv(Path(program), at_rest=at_rest)
-
-
-async def _follow(stream: trio.abc.ReceiveStream, lines: list[str], tell: Tell) -> None:
-    rest = b""
-    async for chunk in stream:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for raw in whole:
-            lines.append(raw.decode("utf-8", "replace").rstrip())
-            step = step_of(lines[-1])
-            if step is not None:
-                tell(step)
-    if rest:
-        lines.append(rest.decode("utf-8", "replace").rstrip())
+    return Uv(Path(path), at_rest=at_rest)
 
 
 def step_of(line: str) -> Progress | None:
@@ -141,10 +106,10 @@ def step_of(line: str) -> Progress | None:
 def explained(lines: Sequence[str], status: int) -> KmuxError:
     """Make an error of what uv wrote before it gave up: the line that matters, and what to do."""
     said = _why(lines) or f"it ended with status {status} and said nothing"
-    if _NO_ROOM.search(said):
+    if NO_ROOM.search(said):
         return EnvironmentFailed(f"uv: {said}; make room, or set UV_CACHE_DIR and KMUX_CACHE_DIR")
-    if _UNREACHABLE.search(said):
-        return EnvironmentFailed(f"the package index cannot be reached ({said}); try again online")
+    if UNREACHABLE.search(said):
+        return Unreachable(f"the package index cannot be reached ({said}); try again online")
     return ConfigError(f"uv: {said}")
 
 
