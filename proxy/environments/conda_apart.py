@@ -10,6 +10,7 @@ and to stdout what it has made.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -53,14 +54,12 @@ def make(need: CondaNeed, tell: Tell, cache: Path | None = None, *, is_offline: 
 
 async def _run(order: _Order, tell: Tell) -> Manifest:
     def heard(line: str) -> None:
-        try:
+        with contextlib.suppress(msgspec.MsgspecError):  # else it is a warning of some library
             tell(msgspec.json.decode(line, type=Progress))
-        except msgspec.MsgspecError:
-            pass  # a warning of some library
 
     command = (*program.AT_REST, sys.executable, "-P", "-m", __name__)
     ended = await program.run(
-        (*command, msgspec.json.encode(order).decode()),
+        (*command, msgspec.json.encode(order, enc_hook=str).decode()),
         env=os.environ,
         heard=heard,
         with_stdin=True,
@@ -83,7 +82,7 @@ async def _run(order: _Order, tell: Tell) -> Manifest:
 
 def _main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    order = msgspec.json.decode(sys.argv[1], type=_Order)
+    order = msgspec.json.decode(sys.argv[1], type=_Order, dec_hook=lambda kind, text: kind(text))
     try:
         outcome = _Outcome(made=trio.run(_made, order))
     except KmuxError as error:
@@ -100,9 +99,7 @@ def _end_with_parent() -> None:
 
 
 async def _made(order: _Order) -> Manifest:
-    plan = await conda.plan(
-        order.need, uv.find(), _tell, order.cache, is_offline=order.is_offline
-    )
+    plan = await conda.plan(order.need, uv.find(), _tell, order.cache, is_offline=order.is_offline)
     return await plan.make(order.directory, order.prefix)
 
 

@@ -126,9 +126,13 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Raises :class:`StoreError` where the directory cannot be used."""
         self._root = root
-        with explained(root):
+        self._make_places()
+
+    def _make_places(self) -> None:
+        """Have the directories, also where somebody emptied the cache meanwhile."""
+        with explained(self._root):
             for name in ("ready", "needs", "building", "locks"):
-                (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+                (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def root(self) -> Path:
@@ -193,9 +197,10 @@ class Store:
         """
         async with self.alone(key):
             found = self.find(key)
-            return found if found is not None else await self._make(key, make)
+            return found if found is not None else await self.make(key, make)
 
-    async def _make(self, key: str, make: Make) -> Environment:
+    async def make(self, key: str, make: Make) -> Environment:
+        """Make the environment of a key that nobody else makes; else as :meth:`made`."""
         prefix = self.prefix(key)
         with self.workplace() as directory:
             made = directory / _ENVIRONMENT
@@ -232,13 +237,13 @@ class Store:
         ``in_use`` are keys of which kernels run. Returns what was taken away.
         """
         used = frozenset(in_use)
-        sizes = [(each, each.size()) for each in self.all()]
-        total = sum(size for _, size in sizes)
+        sizes = [(each, each.used, each.size()) for each in self.all()]
+        total = sum(size for _, _, size in sizes)
         gone = []
-        for each, size in reversed(sizes):
+        for each, use, size in reversed(sizes):
             if total <= max_bytes:
                 break
-            if each.key not in used:
+            if each.key not in used and each.used == use:  # or it was used meanwhile
                 self.remove(each.key)
                 gone.append(each)
                 total -= size
@@ -251,6 +256,7 @@ class Store:
         Those of processes that were killed are :meth:`sweep`'s. Raises :class:`StoreError` where
         nothing can be written there.
         """
+        self._make_places()
         directory = self._root / "building" / secrets.token_hex(8)
         with explained(self._root):
             directory.mkdir(mode=0o700)
@@ -265,6 +271,7 @@ class Store:
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
         """Wait until nobody else makes this one."""
+        self._make_places()
         with explained(self._root):
             path = self._root / "locks" / key
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
