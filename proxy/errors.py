@@ -53,6 +53,10 @@ class EnvironmentFailed(KmuxError):
     status = 503
 
 
+class Unreachable(EnvironmentFailed):
+    """... because the network does not lead to where packages are. What is cached can be had."""
+
+
 class StoreError(KmuxError):
     """Something on disk that kmux keeps could not be read or written."""
 

@@ -6,6 +6,7 @@ are asked for beside those of the channels are installed by uv, as pixi does it.
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,10 @@ import trio
 from proxy.environments import asyncio_work
 from proxy.environments.conda_needs import FOR_KERNEL, CondaNeed
 from proxy.environments.progress import Progress, Stage, Tell
-from proxy.environments.store import Environment, Manifest, Store
-from proxy.environments.uv import MAX_WHY, Uv
+from proxy.environments.store import Environment, Manifest, Plan, Store
+from proxy.environments.uv import MAX_WHY, NO_ROOM, UNREACHABLE, Uv
 from proxy.environments.uv_environments import hashed
-from proxy.errors import ConfigError, EnvironmentFailed, KmuxError
+from proxy.errors import ConfigError, EnvironmentFailed, KmuxError, Unreachable
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
@@ -36,20 +37,26 @@ async def prepare(
     ``cache`` is where packages are kept; None: where rattler and pixi keep them. Raises
     :class:`ConfigError`, :class:`EnvironmentFailed`, :class:`StoreError`.
     """
-    ready = store.answer(need.key)
-    if ready is not None:
-        return ready
-    _require()
+    return await store.answered(need.key, lambda: plan(need, uv, tell, cache))
+
+
+async def plan(
+    need: CondaNeed, uv: Uv, tell: Tell, cache: Path | None = None, *, is_offline: bool = False
+) -> Plan:
+    """Resolve what is needed, as of now.
+
+    ``is_offline``: of what is cached, whatever its age. Raises as :func:`prepare`.
+    """
+    require()
     tell(Progress(stage="solving"))
     token = trio.lowlevel.current_trio_token()
 
     def tell_from_thread(step: Progress) -> None:
         token.run_sync_soon(tell, step)
 
-    records, locked_pip = await asyncio_work.run(lambda: _solved(need, cache))
+    records, locked_pip = await asyncio_work.run(lambda: _solved(need, cache, is_offline))
     pip = tuple(locked_pip if need.lock else need.pip)
     packages = sorted(f"{each.name.normalized}={each.version}={each.build}" for each in records)
-    key = hashed("conda", *(f"{each.url}" for each in records), "pip", *sorted(pip))
 
     async def make(directory: Path, prefix: Path) -> Manifest:
         await asyncio_work.run(
@@ -66,26 +73,31 @@ async def prepare(
             variables=need.variables,
         )
 
-    made = await store.made(key, make)
-    store.remember(need.key, made.key)
-    return made
+    key = hashed("conda", *(f"{each.url}" for each in records), "pip", *sorted(pip))
+    return Plan(key=key, make=make)
 
 
-def _require() -> None:
-    try:
-        import rattler  # noqa: F401
-    except ImportError:
+def is_installed() -> bool:
+    """Whether py-rattler is there."""
+    return importlib.util.find_spec("rattler") is not None
+
+
+def require() -> None:
+    """Raise :class:`ConfigError` where py-rattler is not there."""
+    if not is_installed():
         raise ConfigError(
             "conda environments need py-rattler; 'pip install \"kmux[conda]\"' brings it"
-        ) from None
+        )
 
 
 async def _solved(
-    need: CondaNeed, cache: Path | None
+    need: CondaNeed, cache: Path | None, is_offline: bool
 ) -> tuple[list[RepoDataRecord], tuple[str, ...]]:
     """Return which packages it takes, and what the lock has of PyPI."""
     import rattler
+    from rattler.repo_data import SourceConfig
 
+    source = SourceConfig(cache_action="force-cache-only" if is_offline else "cache-or-fetch")
     pinned: Sequence[RepoDataRecord] = ()
     from_pypi: tuple[str, ...] = ()
     if need.lock is not None:
@@ -94,7 +106,7 @@ async def _solved(
         records = await rattler.solve(
             sources=list(need.channels),
             specs=[*need.specs, *FOR_KERNEL],
-            gateway=rattler.Gateway(cache_dir=cache),
+            gateway=rattler.Gateway(cache_dir=cache, default_config=source),
             virtual_packages=rattler.VirtualPackage.detect(),
             pinned_packages=list(pinned),
         )
@@ -204,9 +216,13 @@ def _explained(error: Exception, channels: Sequence[str]) -> KmuxError:
     kind = type(error).__name__
     if kind == "SolverError":
         return ConfigError(f"conda: {said}")
-    if kind in ("FetchRepoDataError", "GatewayError", "InstallerError"):
-        where = f" of {', '.join(channels)}" if channels else ""
-        return EnvironmentFailed(f"packages{where} cannot be had ({said}); try again online")
+    where = f" of {', '.join(channels)}" if channels else ""
+    if NO_ROOM.search(said):
+        return EnvironmentFailed(f"conda: {said}; make room, or set RATTLER_CACHE_DIR")
+    if kind in ("FetchRepoDataError", "GatewayError") or UNREACHABLE.search(said):
+        return Unreachable(f"packages{where} cannot be had ({said}); try again online")
+    if kind == "InstallerError":
+        return EnvironmentFailed(f"conda: {said}")
     return ConfigError(f"conda: {said}")
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from proxy.environments.holding import hold, is_held
 from proxy.errors import DiskFull, NotFound, StoreError
 from proxy.logs import log
 
@@ -37,6 +38,8 @@ _LOCK = "lock"
 _ENVIRONMENT = "environment"
 LOOK_SECONDS = 0.05
 """How often it is tried to have a lock that another process has."""
+UNHELD_SECONDS = 3600.0
+"""How old a directory is that nobody can be about to hold."""
 MAX_NOTEBOOKS = 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -93,7 +96,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         )
         use = Use(at=time.time(), notebooks=notebooks[:MAX_NOTEBOOKS])
         with contextlib.suppress(OSError):
-            _write(self.prefix / _USED, msgspec.json.encode(use))
+            write(self.prefix / _USED, msgspec.json.encode(use))
 
     def size(self) -> int:
         """Return how many bytes its files have. Those that uv's cache has too count as well."""
@@ -109,15 +112,32 @@ Make = Callable[[Path, Path], Awaitable[Manifest]]
 """Makes an environment in the first directory, which is to be the second one in the end."""
 
 
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What was resolved, and nothing made yet."""
+
+    key: str
+    """The same for equal contents."""
+    make: Make
+
+
 class Store:
     """All environments below one directory. Any number of processes may use it at once."""
 
     def __init__(self, root: Path) -> None:
         """Raises :class:`StoreError` where the directory cannot be used."""
         self._root = root
-        with _explained(root):
+        self._make_places()
+
+    def _make_places(self) -> None:
+        """Have the directories, also where somebody emptied the cache meanwhile."""
+        with explained(self._root):
             for name in ("ready", "needs", "building", "locks"):
-                (root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+                (self._root / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def root(self) -> Path:
+        """Where all of it is."""
+        return self._root
 
     def prefix(self, key: str) -> Path:
         """Return where the environment of this key is, or would be."""
@@ -151,10 +171,23 @@ class Store:
 
     def remember(self, need: str, key: str) -> None:
         """From now on this environment answers this need. Raises :class:`StoreError`."""
-        with _explained(self._root):
-            _write(self._root / "needs" / f"{need}.json", msgspec.json.encode(key))
+        with explained(self._root):
+            write(self._root / "needs" / f"{need}.json", msgspec.json.encode(key))
 
     # Making and taking away
+
+    async def answered(self, need: str, plan: Callable[[], Awaitable[Plan]]) -> Environment:
+        """Return the environment that answers this need; where none does, what is planned for it.
+
+        Raises what ``plan`` and making do, and :class:`StoreError`.
+        """
+        ready = self.answer(need)
+        if ready is not None:
+            return ready
+        planned = await plan()
+        made = await self.made(planned.key, planned.make)
+        self.remember(need, made.key)
+        return made
 
     async def made(self, key: str, make: Make) -> Environment:
         """Return the environment of this key; make it where there is none.
@@ -162,17 +195,18 @@ class Store:
         Nothing of it is left where that fails or is cancelled. Raises what ``make`` does, and
         :class:`StoreError`.
         """
-        async with self._alone(key):
+        async with self.alone(key):
             found = self.find(key)
-            return found if found is not None else await self._make(key, make)
+            return found if found is not None else await self.make(key, make)
 
-    async def _make(self, key: str, make: Make) -> Environment:
+    async def make(self, key: str, make: Make) -> Environment:
+        """Make the environment of a key that nobody else makes; else as :meth:`made`."""
         prefix = self.prefix(key)
         with self.workplace() as directory:
             made = directory / _ENVIRONMENT
             manifest = await make(made, prefix)
-            with _explained(self._root):
-                _write(made / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+            with explained(self._root):
+                write(made / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
                 if prefix.exists():  # it was there, and of no use
                     prefix.rename(directory / "broken")
                 made.rename(prefix)
@@ -183,20 +217,19 @@ class Store:
         prefix = self.prefix(key)
         if not prefix.is_dir():
             raise NotFound(f"there is no environment {key!r}; kmux env list shows them")
-        with self.workplace() as directory, _explained(self._root):
+        with self.workplace() as directory, explained(self._root):
             prefix.rename(directory / _ENVIRONMENT)
 
     def sweep(self) -> None:
         """Take away what processes left that were killed while they made something."""
         for directory in (self._root / "building").iterdir():
             with contextlib.suppress(OSError):
-                lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held = is_held(directory / _LOCK)
+                if held is None:  # it is not held yet, or its maker was killed before it was
+                    held = time.time() - directory.stat().st_mtime < UNHELD_SECONDS
+                if not held:
                     log().info("environment.swept", directory=str(directory))
                     shutil.rmtree(directory, ignore_errors=True)
-                finally:
-                    os.close(lock)
 
     def prune(self, max_bytes: int, in_use: Iterable[str] = ()) -> list[Environment]:
         """Take away those that were not used for the longest time, until the rest is small enough.
@@ -204,13 +237,13 @@ class Store:
         ``in_use`` are keys of which kernels run. Returns what was taken away.
         """
         used = frozenset(in_use)
-        sizes = [(each, each.size()) for each in self.all()]
-        total = sum(size for _, size in sizes)
+        sizes = [(each, each.used, each.size()) for each in self.all()]
+        total = sum(size for _, _, size in sizes)
         gone = []
-        for each, size in reversed(sizes):
+        for each, use, size in reversed(sizes):
             if total <= max_bytes:
                 break
-            if each.key not in used:
+            if each.key not in used and each.used == use:  # or it was used meanwhile
                 self.remove(each.key)
                 gone.append(each)
                 total -= size
@@ -223,24 +256,23 @@ class Store:
         Those of processes that were killed are :meth:`sweep`'s. Raises :class:`StoreError` where
         nothing can be written there.
         """
+        self._make_places()
         directory = self._root / "building" / secrets.token_hex(8)
-        with _explained(self._root):
+        with explained(self._root):
             directory.mkdir(mode=0o700)
-            free = directory / f".{_LOCK}"  # nobody finds it before we hold it
-            lock = os.open(free, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            free.rename(directory / _LOCK)
+            lock = hold(directory / _LOCK)
         try:
-            with _explained(self._root):
+            with explained(self._root):
                 yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
             os.close(lock)
 
     @asynccontextmanager
-    async def _alone(self, key: str) -> AsyncIterator[None]:
+    async def alone(self, key: str) -> AsyncIterator[None]:
         """Wait until nobody else makes this one."""
-        with _explained(self._root):
+        self._make_places()
+        with explained(self._root):
             path = self._root / "locks" / key
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -256,7 +288,7 @@ class Store:
 
 
 @contextmanager
-def _explained(root: Path) -> Iterator[None]:
+def explained(root: Path) -> Iterator[None]:
     """Say in one line why something cannot be written."""
     try:
         yield
@@ -268,7 +300,7 @@ def _explained(root: Path) -> Iterator[None]:
         ) from None
 
 
-def _write(path: Path, raw: bytes) -> None:
+def write(path: Path, raw: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         temporary.write_bytes(raw)

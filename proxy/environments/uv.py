@@ -9,24 +9,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import trio
-
+from proxy.environments import program
 from proxy.environments.progress import Progress, Stage, Tell
-from proxy.errors import ConfigError, EnvironmentFailed, KmuxError
+from proxy.errors import ConfigError, EnvironmentFailed, KmuxError, Unreachable
 
 MAX_WHY = 700
 """How much of an error is told, in characters: the resolver may explain itself for pages."""
-END_SECONDS = 2.0
-"""How long it may take to end when it is asked to."""
+
 _NOT_FOR_UV = ("VIRTUAL_ENV", "JPY_SESSION_NAME")
 """Each command names its own environment. With a notebook's name uv tells less (0.13): it takes
 itself for a cell's ``!uv``."""
-_AT_REST = ("nice", "-n", "19")
 
 # What uv writes while it works, to a stderr that is no terminal.
 _STEPS: tuple[tuple[re.Pattern[str], Stage], ...] = (
@@ -34,24 +29,34 @@ _STEPS: tuple[tuple[re.Pattern[str], Stage], ...] = (
     (re.compile(r"^ *Building (?P<what>.+)$"), "building"),
     (re.compile(r"^Prepared (?P<what>\d+ packages?) in"), "installing"),
 )
-_UNREACHABLE = re.compile(
+UNREACHABLE = re.compile(
     r"(?i)dns error|failed to lookup|error sending request|connection refused"
-    r"|network is unreachable|network connectivity is disabled|operation timed out|connect error"
-    r"|tcp connect"
+    r"|network is unreachable|network connectivity is disabled|network (is|was) disabled"
+    r"|operation timed out|connect error|tcp connect"
 )
-_NO_ROOM = re.compile(r"(?i)no space left on device|disk quota exceeded")
+"""What uv and rattler say without a network: both have it of the same HTTP client."""
+NO_ROOM = re.compile(r"(?i)no space left on device|disk quota exceeded")
 
 
 class Uv:
-    """One uv. ``at_rest`` has it give way to everything else on the machine; ``variables`` are its
-    environment, kmux's own where there are none."""
+    """One uv. ``variables`` are its environment; kmux's own where there are none."""
 
     def __init__(
-        self, program: Path, *, at_rest: bool = False, variables: Mapping[str, str] | None = None
+        self,
+        program: Path,
+        *,
+        at_rest: bool = False,
+        is_offline: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._program = program
-        self._variables = variables
         self._at_rest = at_rest
+        self._is_offline = is_offline
+        self._variables = variables
+
+    def offline(self) -> Uv:
+        """Return the same one, for what can be had without a network: what its cache has."""
+        return Uv(self._program, at_rest=self._at_rest, is_offline=True, variables=self._variables)
 
     async def run(
         self,
@@ -63,10 +68,15 @@ class Uv:
         """Run it to its end, and return what it has written to stdout.
 
         When cancelled, it is ended. Raises :class:`ConfigError` where what was asked for is to
-        blame, :class:`EnvironmentFailed` where that is the network or uv itself.
+        blame, :class:`Unreachable` where that is the network, :class:`EnvironmentFailed` where it
+        is the disk or uv itself.
         """
-        lines: list[str] = []
-        command = [*(_AT_REST if self._at_rest else ()), str(self._program), *arguments]
+
+        def heard(line: str) -> None:
+            step = step_of(line)
+            if step is not None:
+                tell(step)
+
         environment = {
             **(self._variables or os.environ),
             "NO_COLOR": "1",
@@ -75,74 +85,31 @@ class Uv:
         }
         for name in _NOT_FOR_UV:
             environment.pop(name, None)
-        try:
-            process = await trio.lowlevel.open_process(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=cwd,
-                env=environment,
-                start_new_session=True,  # what it starts ends with it
-            )
-        except OSError as error:
-            raise EnvironmentFailed(f"cannot run {self._program}: {error.strerror}") from None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        written = bytearray()
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_follow, process.stderr, lines, tell)
-                async for chunk in process.stdout:
-                    written += chunk
-            status = await process.wait()
-        finally:
-            await _end(process)
-        if status != 0:
-            raise explained(lines, status)
-        return written.decode("utf-8", "replace")
-
-
-async def _end(process: trio.Process) -> None:
-    """End a process that still runs, and what it has started: whatever they were writing, they
-    write no more."""
-    with trio.CancelScope(shield=True):
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if process.poll() is None:  # while it is not reaped, its group is nobody else's
-                os.killpg(process.pid, number)
-                with trio.move_on_after(END_SECONDS):
-                    await process.wait()
-        await process.wait()
+        if self._is_offline:
+            environment["UV_OFFLINE"] = "1"
+        at_rest = program.AT_REST if self._at_rest else ()
+        command = [*at_rest, str(self._program), *arguments]
+        ended = await program.run(command, env=environment, cwd=cwd, heard=heard)
+        if ended.status != 0:
+            raise explained(ended.lines, ended.status)
+        return ended.written
 
 
 def find(*, at_rest: bool = False, variables: Mapping[str, str] | None = None) -> Uv:
     """Return uv: the one that is installed beside kmux, else the one on PATH.
 
-    Raises :class:`ConfigError` where there is none.
+    ``at_rest`` has it give way to everything else on the machine; ``variables`` are its
+    environment. Raises :class:`ConfigError` where there is none.
     """
-    program = None
     try:
         import uv
 
-        program = uv.find_uv_bin()
+        path: str | None = uv.find_uv_bin()
     except (ImportError, FileNotFoundError):
-        program = shutil.which("uv")
-    if program is None:
+        path = shutil.which("uv")
+    if path is None:
         raise ConfigError("there is no uv; 'pip install uv' brings it")
-    return Uv(Path(program), at_rest=at_rest, variables=variables)
-
-
-async def _follow(stream: trio.abc.ReceiveStream, lines: list[str], tell: Tell) -> None:
-    rest = b""
-    async for chunk in stream:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for raw in whole:
-            lines.append(raw.decode("utf-8", "replace").rstrip())
-            step = step_of(lines[-1])
-            if step is not None:
-                tell(step)
-    if rest:
-        lines.append(rest.decode("utf-8", "replace").rstrip())
+    return Uv(Path(path), at_rest=at_rest, variables=variables)
 
 
 def step_of(line: str) -> Progress | None:
@@ -157,10 +124,10 @@ def step_of(line: str) -> Progress | None:
 def explained(lines: Sequence[str], status: int) -> KmuxError:
     """Make an error of what uv wrote before it gave up: the line that matters, and what to do."""
     said = _why(lines) or f"it ended with status {status} and said nothing"
-    if _NO_ROOM.search(said):
+    if NO_ROOM.search(said):
         return EnvironmentFailed(f"uv: {said}; make room, or set UV_CACHE_DIR and KMUX_CACHE_DIR")
-    if _UNREACHABLE.search(said):
-        return EnvironmentFailed(f"the package index cannot be reached ({said}); try again online")
+    if UNREACHABLE.search(said):
+        return Unreachable(f"the package index cannot be reached ({said}); try again online")
     return ConfigError(f"uv: {said}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from proxy.environments.progress import Progress, Tell
-from proxy.environments.store import Environment, Manifest, Store
+from proxy.environments.store import Environment, Manifest, Plan, Store
 from proxy.environments.uv import Uv
 from proxy.errors import ConfigError
 
@@ -38,6 +38,8 @@ class UvNeed(msgspec.Struct, frozen=True, kw_only=True):
     """Which versions something may have, where it is needed."""
     directory: Path | None = None
     """What relative paths are relative to, where there are any."""
+    has_kernel: bool = True
+    """Whether it is to have what a kernel needs."""
 
     @property
     def key(self) -> str:
@@ -49,8 +51,13 @@ class UvNeed(msgspec.Struct, frozen=True, kw_only=True):
             self.script,
             *sorted(self.constraints),
             str(self.directory),
-            *FOR_KERNEL,
+            *self.for_kernel,
         )
+
+    @property
+    def for_kernel(self) -> tuple[str, ...]:
+        """What is not asked for and needed."""
+        return FOR_KERNEL if self.has_kernel else ()
 
 
 def own_python() -> str:
@@ -70,16 +77,23 @@ async def prepare(need: UvNeed, store: Store, uv: Uv, tell: Tell) -> Environment
 
     Raises :class:`ConfigError`, :class:`EnvironmentFailed`, :class:`StoreError`.
     """
-    ready = store.answer(need.key)
-    if ready is not None:
-        return ready
+    return await store.answered(need.key, lambda: plan(need, store, uv, tell))
+
+
+async def plan(
+    need: UvNeed, store: Store, uv: Uv, tell: Tell, *, is_compiled: bool = False
+) -> Plan:
+    """Resolve what is needed, as of now.
+
+    ``is_compiled``: what is made is compiled to bytecode too, which takes longer than all the rest
+    and saves who imports it first that much. Raises as :func:`prepare`.
+    """
     tell(Progress(stage="solving"))
     python = await find_python(uv, need.python, tell)
     packages = await _resolve(uv, need, python, store, tell)
-    key = hashed("uv", python, *packages)
 
     async def make(directory: Path, prefix: Path) -> Manifest:
-        await _install(uv, directory, python, packages, tell)
+        await _install(uv, directory, python, packages, tell, is_compiled=is_compiled)
         return Manifest(
             manager="uv",
             asked=need.requirements,
@@ -88,9 +102,7 @@ async def prepare(need: UvNeed, store: Store, uv: Uv, tell: Tell) -> Environment
             created=time.time(),
         )
 
-    made = await store.made(key, make)
-    store.remember(need.key, made.key)
-    return made
+    return Plan(key=hashed("uv", python, *packages), make=make)
 
 
 async def find_python(uv: Uv, wanted: str | None, tell: Tell) -> str:
@@ -116,7 +128,7 @@ async def find_python(uv: Uv, wanted: str | None, tell: Tell) -> str:
 async def _resolve(uv: Uv, need: UvNeed, python: str, store: Store, tell: Tell) -> list[str]:
     """Return what is to be installed: each package with its version, or where it is from."""
     with store.workplace() as directory:
-        sources = [_written(directory / "kernel.in", FOR_KERNEL)]
+        sources = [_written(directory / "kernel.in", need.for_kernel)]
         if need.script:
             sources.append(_written(directory / "script.py", [need.script]))
         else:
@@ -144,7 +156,13 @@ def _absolute(line: str, directory: Path | None) -> str:
 
 
 async def _install(
-    uv: Uv, directory: Path, python: str, packages: Sequence[str], tell: Tell
+    uv: Uv,
+    directory: Path,
+    python: str,
+    packages: Sequence[str],
+    tell: Tell,
+    *,
+    is_compiled: bool,
 ) -> None:
     """Make an environment of these packages that may be renamed afterwards."""
     project = ("--project", str(directory.parent))
@@ -157,6 +175,7 @@ async def _install(
     await uv.run(
         *("pip", "install", "--no-deps", "--link-mode", "hardlink", "--requirement", listed),
         *("--python", str(directory / _PYTHON)),
+        *(("--compile-bytecode",) if is_compiled else ()),
         *project,
         tell=tell,
     )

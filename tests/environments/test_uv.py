@@ -12,7 +12,7 @@ import trio
 from proxy.environments import uv
 from proxy.environments.progress import Progress, tell_nobody
 from proxy.environments.uv import Uv, explained, step_of
-from proxy.errors import ConfigError, EnvironmentFailed
+from proxy.errors import ConfigError, EnvironmentFailed, Unreachable
 
 
 def program(directory: Path, script: str) -> Uv:
@@ -79,7 +79,7 @@ TREE = [
         ),
         (
             ["error: Failed to fetch: `https://x/simple/a/`", "  Caused by: dns error"],
-            EnvironmentFailed,
+            Unreachable,
             "the package index cannot be reached (Failed to fetch: `https://x/simple/a/` dns",
         ),
         (["error: No space left on device (os error 28)"], EnvironmentFailed, "uv: No space left"),
