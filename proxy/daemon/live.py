@@ -262,6 +262,7 @@ class LiveSession:
             connection_file=state.endpoints[0].file if state.endpoints else "",
             notebook=state.notebook,
             env_source=state.env_source,
+            environment=state.environment,
             created=timestamp(state.created),
             problem=self.problem,
             daemon=True,

@@ -78,6 +78,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     language: str = ""
     notebook: str | None = None
     env_source: str = ""
+    environment: str = ""
+    """The key of the environment in the store that its kernel is in, where it is there."""
     cwd: str | None = None
     env: dict[str, str] = {}
     """The kernel's environment: that of the command that asked for it."""

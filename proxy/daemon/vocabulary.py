@@ -64,6 +64,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
     env_source: str = ""
     created: str = ""
     """ISO 8601, UTC."""
+    environment: str = ""
+    """The key of the environment in kmux's store; empty: it is not there."""
     problem: str = ""
     """Why its kernel is dead, or what else a person should know, in one line."""
     daemon: bool = False
