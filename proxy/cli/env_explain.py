@@ -59,7 +59,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command("explain")
-@click.argument("notebook", type=click.Path(path_type=Path))
+@click.argument("notebook", type=click.Path(path_type=Path, readable=False))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 def command(notebook: Path, as_json: bool) -> None:
     """Show which environment NOTEBOOK gets: the rule that matches, why the others before it do not,

@@ -32,7 +32,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command("prepare")
-@click.argument("notebook", type=click.Path(path_type=Path))
+@click.argument("notebook", type=click.Path(path_type=Path, readable=False))
 @click.option("--trust", is_flag=True, help="Install what NOTEBOOK lists without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 def command(notebook: Path, trust: bool, as_json: bool) -> None:

@@ -301,10 +301,12 @@ def _explained(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = DiskFull if error.errno in FULL else StoreError
+        kind, what = (
+            (DiskFull, "make room there") if error.errno in FULL else (StoreError, "see to it")
+        )
         raise kind(
-            f"cannot write to {root}: {error.strerror}; make room there, or set KMUX_CACHE_DIR to "
-            "another directory"
+            f"cannot write to {root}: {error.strerror}; {what}, or set KMUX_CACHE_DIR to another "
+            "directory"
         ) from None
 
 

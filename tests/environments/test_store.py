@@ -231,7 +231,7 @@ async def test_one_that_is_not_there_cannot_be_removed(store: Store) -> None:
 
 def test_a_place_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot write to .*; make room there, or set KMUX_CACHE"):
+    with pytest.raises(StoreError, match=r"cannot write to .*; see to it, or set KMUX_CACHE"):
         Store(tmp_path / "file")
 
 
