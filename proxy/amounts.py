@@ -6,7 +6,7 @@ import re
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _SIZE = re.compile(r"(?i)(?P<number>\d+(\.\d+)?)\s*((?P<unit>[kmgt]?)(?P<binary>i?)b?)")
-_TIMES = (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
+_TIMES = (("days", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def sized(size: int) -> str:
@@ -32,7 +32,7 @@ def bytes_of(text: str) -> int:
 
 
 def lasting(seconds: float) -> str:
-    """Write how long something lasts, or is past, in its largest unit: ``3 days``."""
-    name, unit = next((each for each in _TIMES if seconds >= each[1]), _TIMES[-1])
-    number = max(0, int(seconds / unit))
-    return f"{number} {name}{'' if number == 1 else 's'}"
+    """Write how long something lasts, or is past, in its largest unit: ``3 days``, ``20 min``."""
+    unit, length = next((each for each in _TIMES if seconds >= each[1]), _TIMES[-1])
+    number = max(0, int(seconds / length))
+    return "1 day" if (number, unit) == (1, "days") else f"{number} {unit}"

@@ -7,12 +7,24 @@ more, and its widgets are shown as text (nbformat.sign).
 from __future__ import annotations
 
 import sqlite3
+import sys
 import warnings
 from typing import Any
 
-import nbformat
-from nbformat.sign import NotebookNotary
-from nbformat.warnings import MissingIDFieldWarning
+# nbformat imports jsonschema, and that each package that it finds for formats which no notebook
+# has: one is a grammar of IRIs, built when it is imported. That takes 2.7 s, for which a kernel
+# would wait.
+_GRAMMAR = "rfc3987_syntax"
+_is_left_out = _GRAMMAR not in sys.modules
+if _is_left_out:
+    sys.modules[_GRAMMAR] = None  # type: ignore[assignment]
+try:
+    import nbformat
+    from nbformat.sign import NotebookNotary
+    from nbformat.warnings import MissingIDFieldWarning
+finally:
+    if _is_left_out:
+        del sys.modules[_GRAMMAR]
 
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, sqlite3.Error)
 """What a notebook that is none may raise, or a database of signatures that cannot be had."""

@@ -50,11 +50,12 @@ def test_what_is_written_is_read_nearly_the_same(size: int) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-5, "0 seconds"),
-        (0.4, "0 seconds"),
-        (1, "1 second"),
-        (119, "1 minute"),
-        (7200, "2 hours"),
+        (-5, "0 s"),
+        (0.4, "0 s"),
+        (1, "1 s"),
+        (119, "1 min"),
+        (7200, "2 h"),
+        (86400, "1 day"),
         (86400 * 400, "400 days"),
     ],
 )

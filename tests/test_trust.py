@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,13 @@ def test_what_is_no_notebook_is_trusted_by_nobody(text: str) -> None:
 def test_signatures_that_cannot_be_kept_are_no_failure(tmp_path: Path) -> None:
     (tmp_path / "nbsignatures.db").mkdir()
     assert not trust.is_trusted(notebook("1\n"))
+
+
+def test_it_is_asked_without_building_a_grammar() -> None:
+    """It took longer than a kernel does to start, and is none of a notebook's."""
+    script = "import sys, proxy.trust; print({'lark', 'rfc3987_syntax'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("set()\n", ""), "and others may import it"
 
 
 def test_a_trusted_notebook_stays_so_when_its_outputs_come_into_it(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
 import msgspec
 
+from proxy.cli.groups import Group
 from proxy.cli.table import show_json
 from proxy.daemon import client
 from proxy.errors import DaemonGone
@@ -29,25 +28,7 @@ IN_FILES = {
 """Subcommands with a file of their own, imported when they are run."""
 
 
-class _Group(click.Group):
-    """Imports what has a file of its own when it is run."""
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in IN_FILES:
-            module = importlib.import_module(f"proxy.cli.{IN_FILES[cmd_name]}")
-            command: click.Command = module.command
-            return command
-        return super().get_command(ctx, cmd_name)
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(SUBCOMMANDS)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(SUBCOMMANDS.items()))
-
-
-@click.group("daemon", cls=_Group)
+@click.group("daemon", cls=Group, summaries=SUBCOMMANDS, files=IN_FILES)
 def command() -> None:
     """The daemon has the kernels, so that they outlive windows, editors and terminals.
 

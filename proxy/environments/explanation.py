@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.environments import conda_needs
+from proxy.environments import conda_needs, consent
 from proxy.environments.detection import Detection, Rule
 from proxy.environments.uv_environments import FOR_KERNEL
 
+PREWARMED = ("uv:prewarmed", "conda:prewarmed")
 _KERNELS = {"python": "Python", "deno": "Deno"}
 
 
-def lines(detection: Detection, channels: tuple[str, ...]) -> Iterator[str]:
-    """Say what was found, rule by rule, and what is going to be installed."""
+def lines(
+    detection: Detection, channels: tuple[str, ...], prewarmed: tuple[str, ...] = FOR_KERNEL
+) -> Iterator[str]:
+    """Say what was found, rule by rule, and what is going to be installed.
+
+    ``channels`` are conda's, for who names none, and ``prewarmed`` what is in the environment of
+    who asks for nothing. Raises :class:`ConfigError` where what a file asks for cannot be meant.
+    """
     kernel = detection.kernelspec or _KERNELS[detection.runtime]
     yield f"kernel: {kernel}"
     yield from _rules(detection.runtime_rules)
@@ -20,9 +27,10 @@ def lines(detection: Detection, channels: tuple[str, ...]) -> Iterator[str]:
     yield from _rules(detection.environment_rules)
     for each in detection.passed:
         yield f"  -   {each.path}: {each.why}"
-    wanted = list(to_install(detection, channels))
+    wanted = list(to_install(detection, channels, prewarmed))
     if wanted:
-        yield "to be installed:"
+        is_ready = detection.source in PREWARMED
+        yield "it has:" if is_ready else "to be installed:"
         yield from (f"  {line}" for line in wanted)
 
 
@@ -31,20 +39,24 @@ def _rules(rules: tuple[Rule, ...]) -> Iterator[str]:
         yield f"  {'yes' if rule.matched else 'no ':3} {rule.name}: {rule.why}"
 
 
-def to_install(detection: Detection, channels: tuple[str, ...]) -> Iterator[str]:
-    """Say what the environment is made of, a line each."""
+def to_install(
+    detection: Detection, channels: tuple[str, ...], prewarmed: tuple[str, ...] = FOR_KERNEL
+) -> Iterator[str]:
+    """Say what the environment is made of, a line each. Arguments and errors as above."""
     source = detection.source
     if source in ("deno", "kernelspec"):
+        return
+    if source in PREWARMED:
+        yield from prewarmed
         return
     if source == "uv:pyproject":
         assert detection.project is not None
         yield f"what {detection.project.path} and its lock say (uv sync)"
-    elif source in ("uv:inline", "uv:pep723"):
-        for each in detection.requirements:
-            yield f"{each.text}{f'  ({each.note})' if each.note else ''}"
-        if detection.python:
-            yield f"Python {detection.python}"
-    elif source.startswith("conda:") and source != "conda:prewarmed":
+    elif detection.is_from_notebook:
+        yield from consent.listed(detection)
+        if source == "conda:inline" and not detection.channels:
+            yield from (f"channel {each}" for each in channels)
+    else:
         need = conda_needs.need_of(detection, channels)
         yield from conda_needs.lines(need)
         yield f"channels: {', '.join(need.channels)}"

@@ -98,14 +98,25 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         with contextlib.suppress(OSError):
             write(self.prefix / _USED, msgspec.json.encode(use))
 
-    def size(self) -> int:
-        """Return how many bytes its files have. Those that uv's cache has too count as well."""
-        total = 0
-        for directory, _, files in os.walk(self.prefix):
-            for name in files:
-                with contextlib.suppress(OSError):
-                    total += os.lstat(os.path.join(directory, name)).st_size
-        return total
+    def size(self) -> Size:
+        """Return what its files have."""
+        return _size(self.prefix)
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """What some files have, in bytes."""
+
+    bytes: int = 0
+    """All of them."""
+    own: int = 0
+    """Those that nobody else has: uv's cache has most of them too, by hard links."""
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment that is not there any more."""
+
+    key: str
+    size: Size
 
 
 Make = Callable[[Path, Path], Awaitable[Manifest]]
@@ -157,6 +168,11 @@ class Store:
         """Return all environments, the one that was used last first."""
         found = [self.find(path.name) for path in (self._root / "ready").iterdir()]
         return sorted((each for each in found if each), key=lambda each: -each.used.at)
+
+    def broken(self) -> list[str]:
+        """Return the keys of those that are there and of no use: their Python was uninstalled."""
+        ready = self._root / "ready"
+        return [path.name for path in ready.iterdir() if self.find(path.name) is None]
 
     # What answers a need
 
@@ -212,16 +228,24 @@ class Store:
                 made.rename(prefix)
         return Environment(key=key, prefix=prefix, manifest=manifest)
 
-    def remove(self, key: str) -> None:
+    def remove(self, key: str) -> Removed:
         """Take an environment away. Raises :class:`NotFound`, :class:`StoreError`."""
         prefix = self.prefix(key)
         if not prefix.is_dir():
             raise NotFound(f"there is no environment {key!r}; kmux env list shows them")
+        size = _size(prefix)
         with self.workplace() as directory, explained(self._root):
             prefix.rename(directory / _ENVIRONMENT)
+        return Removed(key=key, size=size)
 
     def sweep(self) -> None:
-        """Take away what processes left that were killed while they made something."""
+        """Take away what processes left that were killed while they made something, and answers
+        that are none any more."""
+        for answer in (self._root / "needs").glob("*.json"):
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                key = msgspec.json.decode(answer.read_bytes(), type=str)
+                if not self.prefix(key).exists():
+                    answer.unlink()
         for directory in (self._root / "building").iterdir():
             with contextlib.suppress(OSError):
                 held = is_held(directory / _LOCK)
@@ -231,21 +255,26 @@ class Store:
                     log().info("environment.swept", directory=str(directory))
                     shutil.rmtree(directory, ignore_errors=True)
 
-    def prune(self, max_bytes: int, in_use: Iterable[str] = ()) -> list[Environment]:
+    def prune(
+        self, max_bytes: int | None, in_use: Iterable[str] = (), *, unused_since: float = 0.0
+    ) -> list[Removed]:
         """Take away those that were not used for the longest time, until the rest is small enough.
 
-        ``in_use`` are keys of which kernels run. Returns what was taken away.
+        ``max_bytes`` is what all may have together; None: any. Who was not used since
+        ``unused_since`` (seconds since 1970) goes whatever the size, and so does what is of no use.
+        ``in_use`` are keys of which kernels run.
         """
         used = frozenset(in_use)
-        sizes = [(each, each.used, each.size()) for each in self.all()]
+        gone = [self.remove(key) for key in self.broken() if key not in used]
+        sizes = [(each, each.used, each.size().bytes) for each in self.all()]
         total = sum(size for _, _, size in sizes)
-        gone = []
         for each, use, size in reversed(sizes):
-            if total <= max_bytes:
-                break
-            if each.key not in used and each.used == use:  # or it was used meanwhile
-                self.remove(each.key)
-                gone.append(each)
+            is_old = use.at < unused_since
+            is_too_much = max_bytes is not None and total > max_bytes
+            is_unused = each.key not in used and each.used == use  # or it was used meanwhile
+            if (is_old or is_too_much) and is_unused:
+                with contextlib.suppress(NotFound):  # another process takes them away as well
+                    gone.append(self.remove(each.key))
                 total -= size
         return gone
 
@@ -287,16 +316,30 @@ class Store:
             os.close(lock)
 
 
+def _size(prefix: Path) -> Size:
+    """Add up what the files below a directory have."""
+    total = own = 0
+    for directory, _, files in os.walk(prefix):
+        for name in files:
+            with contextlib.suppress(OSError):
+                status = os.lstat(os.path.join(directory, name))
+                total += status.st_size
+                own += status.st_size if status.st_nlink == 1 else 0
+    return Size(bytes=total, own=own)
+
+
 @contextmanager
 def explained(root: Path) -> Iterator[None]:
     """Say in one line why something cannot be written."""
     try:
         yield
     except OSError as error:
-        kind = DiskFull if error.errno in FULL else StoreError
+        kind, what = (
+            (DiskFull, "make room there") if error.errno in FULL else (StoreError, "see to it")
+        )
         raise kind(
-            f"cannot write to {root}: {error.strerror}; make room there, or set KMUX_CACHE_DIR to "
-            "another directory"
+            f"cannot write to {root}: {error.strerror}; {what}, or set KMUX_CACHE_DIR to another "
+            "directory"
         ) from None
 
 

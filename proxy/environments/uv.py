@@ -29,6 +29,10 @@ _STEPS: tuple[tuple[re.Pattern[str], Stage], ...] = (
     (re.compile(r"^ *Building (?P<what>.+)$"), "building"),
     (re.compile(r"^Prepared (?P<what>\d+ packages?) in"), "installing"),
 )
+_TOLD = re.compile(r"[\s│├╰─▶×]*((?P<label>error|cause|Caused by|hint):\s*)?(?P<text>.*)")
+_JOINTS = {"cause": ": ", "Caused by": ": ", "hint": "; "}
+_FAILED = (1, 2)
+"""What it ends with where it has seen itself that something is wrong."""
 UNREACHABLE = re.compile(
     r"(?i)dns error|failed to lookup|error sending request|connection refused"
     r"|network is unreachable|network connectivity is disabled|network (is|was) disabled"
@@ -123,7 +127,13 @@ def step_of(line: str) -> Progress | None:
 
 def explained(lines: Sequence[str], status: int) -> KmuxError:
     """Make an error of what uv wrote before it gave up: the line that matters, and what to do."""
-    said = _why(lines) or f"it ended with status {status} and said nothing"
+    said = _why(lines)
+    if status not in _FAILED or not said:
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        return EnvironmentFailed(
+            f"uv {how} and said {said or 'nothing'}; where it is broken, "
+            "'pip install --force-reinstall uv' mends it"
+        )
     if NO_ROOM.search(said):
         return EnvironmentFailed(f"uv: {said}; make room, or set UV_CACHE_DIR and KMUX_CACHE_DIR")
     if UNREACHABLE.search(said):
@@ -140,6 +150,11 @@ def _why(lines: Sequence[str]) -> str:
         (at for at, line in enumerate(lines) if re.match(r"\s*(error:|×)", line)), len(lines)
     )
     told = lines[begin:] or [line for line in lines if not line.startswith("warning:")][-1:]
-    told = [re.sub(r"^[\s│├╰─▶×]*((error|cause|Caused by|hint):\s*)?", "", line) for line in told]
-    text = " ".join(" ".join(told).split())
+    text = ""
+    for line in told:
+        found = _TOLD.fullmatch(line)
+        if found and found["text"]:
+            joint = _JOINTS.get(found["label"] or "", " ") if text else ""
+            text = text.rstrip(".:") if joint.strip() else text
+            text += joint + " ".join(found["text"].split())
     return text if len(text) <= MAX_WHY else f"{text[:MAX_WHY]}…"

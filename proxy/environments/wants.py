@@ -13,6 +13,12 @@ import msgspec
 
 from proxy.errors import ConfigError
 
+_EXAMPLES = {
+    "dependencies": '["numpy>=2"]',
+    "channels": '["conda-forge"]',
+    "permissions": '["--allow-net"]',
+}
+
 
 class Inline(msgspec.Struct, frozen=True, kw_only=True):
     """Packages that a notebook lists in its metadata."""
@@ -86,7 +92,7 @@ def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...] | 
     if said is None:
         return None
     if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
-        raise ConfigError(f'{where}.{key} is to be a list of texts, like ["numpy>=2"]')
+        raise ConfigError(f"{where}.{key} is to be a list of texts, like {_EXAMPLES[key]}")
     return tuple(each.strip() for each in said if each.strip())
 
 

@@ -64,3 +64,29 @@ def test_a_kernel_that_has_no_environment_installs_nothing() -> None:
         "environment: deno",
     ]
     assert explained(Wants(kernel="ir"), kernelspecs=["ir"])[0] == "kernel: ir"
+
+
+def test_what_a_notebook_has_that_asks_for_nothing() -> None:
+    detection = detect(Wants(), [], Choice(default_python_env="conda"))
+    said = list(explanation.lines(detection, ("conda-forge",), ("ipykernel", "numpy")))
+    assert said[5:] == [
+        "environment: conda:prewarmed",
+        "  no  uv:inline: the notebook has none",
+        "  no  conda:inline: the notebook has none",
+        "  no  uv:pep723: its first code cell has no '# /// script' block",
+        "  no  project: no project file is above it",
+        "  yes conda:prewarmed: nothing else is asked for; default_python_env is 'conda'",
+        "it has:",
+        "  ipykernel",
+        "  numpy",
+    ]
+
+
+def test_conda_packages_without_channels_are_of_those_that_the_user_has_chosen() -> None:
+    wants = wants_of({"metadata": {"runt": {"conda": {"dependencies": ["mine::scipy"]}}}})
+    assert explained(wants)[-4:] == [
+        "to be installed:",
+        "  mine::scipy  (from a channel of its own)",
+        "  channel conda-forge",
+        "  ipykernel (what a kernel needs)",
+    ]

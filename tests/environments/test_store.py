@@ -179,6 +179,51 @@ async def test_pruning_leaves_what_is_in_use(store: Store) -> None:
 
 
 @pytest.mark.trio
+async def test_pruning_takes_what_was_not_used_since(store: Store) -> None:
+    await used_in_turn(store)
+    assert store.prune(None) == []
+    gone = store.prune(None, ["old"], unused_since=2.5)
+    assert [each.key for each in gone] == ["middle"]
+    assert [each.key for each in store.all()] == ["new", "old"]
+
+
+@pytest.mark.trio
+async def test_pruning_takes_what_is_of_no_use(store: Store) -> None:
+    made = await store.made("one", make)
+    assert store.broken() == []
+    made.python.unlink()
+    assert (store.broken(), store.all()) == (["one"], [])
+    assert store.prune(None, ["one"]) == []
+    assert [each.key for each in store.prune(None)] == ["one"]
+    assert store.broken() == []
+
+
+@pytest.mark.trio
+async def test_its_own_files_are_those_that_no_other_directory_has(
+    store: Store, tmp_path: Path
+) -> None:
+    made = await store.made("one", make)
+    before = made.size()
+    assert before.bytes == before.own
+    (tmp_path / "of uv").write_bytes(b"x" * 10_000)
+    os.link(tmp_path / "of uv", made.prefix / "shared")
+    (made.prefix / "lib").symlink_to("/usr/lib")  # what is there is not counted
+    size = made.size()
+    assert (size.bytes - size.own, size.own) == (10_000, before.own)
+    assert store.remove("one").size == size
+
+
+@pytest.mark.trio
+async def test_sweeping_takes_answers_that_are_none_any_more(store: Store, tmp_path: Path) -> None:
+    for need, key in (("numpy", "one"), ("scipy", "two")):
+        await store.made(key, make)
+        store.remember(need, key)
+    store.remove("one")
+    store.sweep()
+    assert [path.stem for path in (tmp_path / "cache" / "needs").iterdir()] == ["scipy"]
+
+
+@pytest.mark.trio
 async def test_one_that_is_not_there_cannot_be_removed(store: Store) -> None:
     with pytest.raises(NotFound, match="no environment 'one'; kmux env list shows them"):
         store.remove("one")
@@ -186,7 +231,7 @@ async def test_one_that_is_not_there_cannot_be_removed(store: Store) -> None:
 
 def test_a_place_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot write to .*; make room there, or set KMUX_CACHE"):
+    with pytest.raises(StoreError, match=r"cannot write to .*; see to it, or set KMUX_CACHE"):
         Store(tmp_path / "file")
 
 

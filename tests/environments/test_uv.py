@@ -70,7 +70,7 @@ TREE = [
         (
             CAUSE,
             ConfigError,
-            "uv: No solution found when resolving dependencies Because only numpy",
+            "uv: No solution found when resolving dependencies: Because only numpy",
         ),
         (
             TREE,
@@ -80,11 +80,16 @@ TREE = [
         (
             ["error: Failed to fetch: `https://x/simple/a/`", "  Caused by: dns error"],
             Unreachable,
-            "the package index cannot be reached (Failed to fetch: `https://x/simple/a/` dns",
+            "the package index cannot be reached (Failed to fetch: `https://x/simple/a/`: dns",
         ),
         (["error: No space left on device (os error 28)"], EnvironmentFailed, "uv: No space left"),
         (["warning: old", "it broke"], ConfigError, "uv: it broke"),
-        ([], ConfigError, "uv: it ended with status 2 and said nothing"),
+        ([], EnvironmentFailed, "uv ended with status 2 and said nothing; where it is broken"),
+        (
+            ["error: a was not found", "", "hint: the network was disabled. So:"],
+            EnvironmentFailed,
+            "the package index cannot be reached (a was not found; the network was disabled. So:)",
+        ),
         (["error: " + "x" * 5000], ConfigError, "uv: " + "x" * 700 + "…"),
     ],
 )
@@ -93,6 +98,19 @@ def test_an_error_is_one_line(lines: list[str], kind: type[Exception], message: 
     assert type(error) is kind
     assert str(error).startswith(message)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (-9, "uv was ended by signal 9 and said oh; where it is broken, 'pip install"),
+        (101, "uv ended with status 101 and said oh; where it is broken, 'pip install"),
+    ],
+)
+def test_one_that_crashes_is_not_the_fault_of_who_asked(status: int, said: str) -> None:
+    error = explained(["error: oh"], status)
+    assert type(error) is EnvironmentFailed
+    assert str(error).startswith(said)
 
 
 @pytest.mark.trio

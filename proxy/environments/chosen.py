@@ -1,0 +1,41 @@
+"""What the settings say of environments, in the words of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from proxy.environments.detection import Choice
+from proxy.environments.store import Store
+from proxy.environments.uv_environments import FOR_KERNEL
+from proxy.settings import Settings, cache_dir
+
+WIDGETS = ("ipywidgets",)
+"""What notebooks that ask for nothing have besides a kernel: they expect it of any Jupyter."""
+
+
+def choice_of(settings: Settings, kernelspecs: Collection[str]) -> Choice:
+    """Return what the user has chosen, who has these kernelspecs."""
+    return Choice(
+        default_runtime=settings.default_runtime,
+        default_python_env=settings.default_python_env,
+        inline_first=settings.inline_first,
+        kernelspecs=kernelspecs,
+    )
+
+
+def channels_of(settings: Settings) -> tuple[str, ...]:
+    """Return where conda packages are from, for who names no channel."""
+    return tuple(settings.conda_channels.split())
+
+
+def prewarmed_of(settings: Settings) -> tuple[str, ...]:
+    """Return what is in the environment of a notebook that asks for none."""
+    return (*FOR_KERNEL, *WIDGETS, *settings.default_packages.split())
+
+
+def store() -> Store:
+    """Return this user's environments.
+
+    Raises :class:`ConfigError` and :class:`StoreError` where their directory cannot be used.
+    """
+    return Store(cache_dir() / "environments")
