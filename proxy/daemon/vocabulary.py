@@ -111,6 +111,36 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True):
     encrypt_kernel: bool = False
 
 
+class PoolKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of ``kmux pool status``: environments of one kind that wait."""
+
+    kind: str
+    wanted: int
+    ready: int
+    kernels: int
+    """In how many of them a kernel waits."""
+    oldest: str | None = None
+    """When that was made: ISO 8601, UTC."""
+    making: str | None = None
+    """What is done to make another one just now."""
+    problem: str | None = None
+    """Why the latest one could not be made, in one line."""
+    retry: str | None = None
+    """When that is tried again: ISO 8601, UTC."""
+
+
+class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``kmux pool status``."""
+
+    kinds: list[PoolKind]
+
+
+class ThrownAway(msgspec.Struct, frozen=True):
+    """How many environments waited, and wait no more."""
+
+    count: int
+
+
 class StartNews(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a session that is begun: steps, and then the session or why there is none."""
 
