@@ -28,7 +28,7 @@ from proxy.kernels.found import FoundKernel
 from proxy.kernels.kernel import Kernel
 from proxy.kernels.process import LaunchOptions
 from proxy.kernels.sink import KernelSink
-from proxy.kernels.supervisor import Prepare, Supervisor
+from proxy.kernels.supervisor import Prepare, Supervisor, Waiting
 from proxy.logs import log
 from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
@@ -90,6 +90,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     identity: str = ""
     """kmux's routing identity at a kernel that was found."""
     policy: Policy = Policy()
+    waiting: Waiting | None = None
+    """A kernel that is started already, for the first one."""
     prepare: Prepare | None = None
     """What is done before a kernel is launched."""
     early: Early | None = None
@@ -214,6 +216,7 @@ class HostedSession:
             sink,
             adopts=plan.goes_on,
             early=plan.early,
+            waiting=plan.waiting,
             prepare=plan.prepare,
         )
 

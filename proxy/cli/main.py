@@ -40,6 +40,7 @@ MORE = {
         "config": "Show the settings, and where each comes from.",
         "daemon": "The process that has the kernels: start, stop, restart, status, logs.",
         "env": "The environments of notebooks: which one and why, which there are.",
+        "pool": "What waits for notebooks that ask for nothing: status, warm, flush.",
         "doctor": "Look for what goes wrong, and say what to do about it.",
         "web": "Print the address of the status page and of the HTTP API.",
         "lab": "Open JupyterLab with all its kernels shared.",

@@ -11,18 +11,23 @@ import trio
 
 from proxy import trust
 from proxy.environments import consent, finding, preparation, uv
-from proxy.environments.detection import Choice, Detection
+from proxy.environments.chosen import channels_of, choice_of
+from proxy.environments.chosen import store as environments
+from proxy.environments.detection import Detection
+from proxy.environments.pool import Pool
 from proxy.environments.progress import Progress
-from proxy.environments.store import Store
+from proxy.environments.wishes import Kind, wishes
 from proxy.kernel_command import KernelCommand
 from proxy.kernels import specs
 from proxy.kernels.process import LaunchOptions
 from proxy.logs import log
-from proxy.settings import Settings, cache_dir
+from proxy.settings import Settings
 
 KERNEL_NAMES = {"python": "python3", "deno": "deno"}
 """What a kernel is called that no kernelspec describes: as frontends know its language's."""
 LANGUAGES = {"python": "python", "deno": "typescript"}
+
+PREWARMED: dict[str, Kind] = {"uv:prewarmed": "uv", "conda:prewarmed": "conda"}
 
 Tell = Callable[[str, str], None]
 """Is told what is done, and in which language the kernel will be."""
@@ -48,6 +53,11 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     language: str
 
     @property
+    def prewarmed(self) -> Kind | None:
+        """Of which kind an environment is that any notebook may have; None: it asks for more."""
+        return PREWARMED.get(self.detection.source)
+
+    @property
     def env_source(self) -> str:
         """Where its environment is from."""
         return self.detection.source
@@ -65,7 +75,8 @@ async def choose(wanted: Wanted, settings: Settings) -> Chosen:
 def _choose(wanted: Wanted, settings: Settings) -> Chosen:
     notebook = Path(wanted.notebook) if wanted.notebook is not None else None
     text = finding.text_of(notebook) if notebook is not None else None
-    detection = finding.of_text(text, notebook, Path(wanted.cwd or "."), _choice(settings))
+    choice = choice_of(settings, specs.RealKernelSpecManager().find_kernel_specs())
+    detection = finding.of_text(text, notebook, Path(wanted.cwd or "."), choice)
     if notebook is not None:
         consent.check(detection, notebook, text or "", wanted.trust, trust.is_trusted)
     if detection.kernelspec is not None:
@@ -77,30 +88,36 @@ def _choose(wanted: Wanted, settings: Settings) -> Chosen:
     )
 
 
-def _choice(settings: Settings) -> Choice:
-    return Choice(
-        default_runtime=settings.default_runtime,
-        default_python_env=settings.default_python_env,
-        inline_first=settings.inline_first,
-        kernelspecs=tuple(specs.RealKernelSpecManager().find_kernel_specs()),
-    )
-
-
 async def complete(
-    options: LaunchOptions, chosen: Chosen, wanted: Wanted, settings: Settings, tell: Tell
+    options: LaunchOptions,
+    chosen: Chosen,
+    wanted: Wanted,
+    settings: Settings,
+    tell: Tell,
+    *,
+    had: str = "",
+    pool: Pool | None = None,
 ) -> LaunchOptions:
     """Have what the kernel needs, and say how it is launched.
 
+    ``had`` is the key of the environment of its last kernel, which one that was prewarmed goes on
+    with: its user may have installed something into it.
+
     Raises :class:`ConfigError`, :class:`EnvironmentFailed`, :class:`StoreError`.
     """
-    command = await _command(chosen, wanted, settings, tell)
+    command = await _command(chosen, wanted, settings, tell, had, pool)
     return msgspec.structs.replace(
         options, kernel_name=chosen.kernel_name, command=command, env_source=chosen.env_source
     )
 
 
 async def _command(
-    chosen: Chosen, wanted: Wanted, settings: Settings, tell: Tell
+    chosen: Chosen,
+    wanted: Wanted,
+    settings: Settings,
+    tell: Tell,
+    had: str,
+    pool: Pool | None,
 ) -> KernelCommand | None:
     if chosen.detection.runtime == "kernelspec":
         return None
@@ -109,12 +126,34 @@ async def _command(
         log().info("environment.preparing", source=chosen.env_source, step=progress.line)
         tell(progress.line, chosen.language)
 
-    store = await trio.to_thread.run_sync(lambda: Store(cache_dir() / "environments"))
+    if pool is None:
+        pool = await trio.to_thread.run_sync(open_pool, settings)
+    if chosen.prewarmed is not None:
+        return await _prewarmed(pool, chosen.prewarmed, wanted, step, had)
     return await preparation.prepare(
         chosen.detection,
-        store=store,
+        store=pool.store,
         uv=uv.find(variables=wanted.env or None),
         tell=step,
         notebook=Path(wanted.notebook) if wanted.notebook is not None else None,
-        channels=tuple(settings.conda_channels.split()),
+        channels=channels_of(settings),
     )
+
+
+async def _prewarmed(
+    pool: Pool, kind: Kind, wanted: Wanted, step: Callable[[Progress], None], had: str
+) -> KernelCommand:
+    """Have an environment that any notebook may have: the one that it had, or one that waits."""
+    former = pool.store.find(had) if had else None
+    if former is not None and former.key.startswith(f"prewarmed-{kind}-"):
+        return preparation.in_environment(former)
+    environment = pool.take(kind, notebook=wanted.notebook)
+    if environment is None:
+        find = uv.find(variables=wanted.env or None)
+        environment = await pool.make_taken(kind, find, step, notebook=wanted.notebook)
+    return preparation.in_environment(environment)
+
+
+def open_pool(settings: Settings) -> Pool:
+    """Raises :class:`ConfigError`, :class:`StoreError` where nothing can be written there."""
+    return Pool(environments(), wishes(settings), days=settings.pool_days)

@@ -28,6 +28,7 @@ from proxy.daemon.vocabulary import (
     Flushed,
     NewSession,
     OutputFile,
+    PoolStatus,
     QueueEntry,
     Rename,
     SessionInfo,
@@ -35,6 +36,7 @@ from proxy.daemon.vocabulary import (
     ShimNews,
     ShimRequest,
     StartNews,
+    ThrownAway,
 )
 from proxy.errors import ConfigError, DaemonGone, DaemonSilent, KmuxError, of_kind
 from proxy.settings import log_file
@@ -42,6 +44,8 @@ from proxy.settings import log_file
 START_SECONDS = 15.0
 NEW_SECONDS = 60.0
 """For a kernel that comes up: JupyterLab gives it as long."""
+WARM_SECONDS = 900.0
+"""For environments that are downloaded."""
 STOP_SECONDS = 30.0
 FLUSH_SECONDS = 30.0
 """Writing down a flood takes its time."""
@@ -127,6 +131,17 @@ class Daemon:
     def cancel(self, name: str, msg_id: str) -> int:
         target = f"{_of(name)}/queue/{quote(msg_id, safe='')}"
         return self._client.request("DELETE", target, into=Cancelled).count
+
+    def pool(self) -> PoolStatus:
+        return self._client.request("GET", "/kmux/pool", into=PoolStatus)
+
+    def warm_pool(self) -> PoolStatus:
+        """Have it filled, and wait until it is or that has failed."""
+        return self._client.request("POST", "/kmux/pool", into=PoolStatus, timeout=WARM_SECONDS)
+
+    def flush_pool(self) -> int:
+        """Throw away what waits. Returns how many environments those were."""
+        return self._client.request("DELETE", "/kmux/pool", into=ThrownAway).count
 
     def output_file(self, name: str) -> str:
         """Return the file with what a session's kernel writes to stdout and stderr."""

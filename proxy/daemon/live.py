@@ -7,6 +7,7 @@ ports and keys.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,10 +28,14 @@ from proxy.daemon.state import SessionDirectory, SessionState
 from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.daemon.web_doors import KINDS, WebDoors
 from proxy.endpoints.endpoint import Endpoint
-from proxy.errors import ConfigError, InternalError, KmuxError
+from proxy.environments.pool import Pool
+from proxy.environments.preparation import in_environment
+from proxy.errors import ConfigError, InternalError, KernelGone, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
+from proxy.kernels.adopted import adopt
 from proxy.kernels.eavesdropping import Early
-from proxy.kernels.process import LaunchOptions
+from proxy.kernels.process import LaunchOptions, Process
+from proxy.kernels.warm import WarmKernel
 from proxy.logs import log, speak_for
 from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
@@ -57,11 +62,14 @@ class LiveSession:
         *,
         goes_on: bool = False,
         early: zmq.Socket[bytes] | None = None,
+        waiting: WarmKernel | None = None,
+        pool: Pool | None = None,
         stirred: Callable[[], None] = lambda: None,
     ) -> None:
         """``goes_on`` is whether an earlier daemon had it, ``early`` a subscription to its kernel's
-        iopub that was made while that one had it still. ``stirred`` is called whenever there may
-        be something else to say of it."""
+        iopub that was made while that one had it still. ``waiting`` is a kernel that is started
+        already, ``pool`` where further ones have their environments from. ``stirred`` is called
+        whenever there may be something else to say of it."""
         self._stirred = stirred
         self._early = early
         self.directory = SessionDirectory(state.id)
@@ -80,6 +88,8 @@ class LiveSession:
         self._goes_on = goes_on
         self._idle_since = time.time()
         self._bells: set[Bell] = set()
+        self._waiting = waiting
+        self._pool = pool
         self._task_status: trio.TaskStatus[None] | None = None
 
     @property
@@ -141,6 +151,7 @@ class LiveSession:
         else:
             self.ports.attach("shared")
         external.publish(self.state)
+        self.directory.kernel.belongs()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carrier.run)
             nursery.start_soon(self._forget_missed)
@@ -190,6 +201,7 @@ class LiveSession:
             goes_on=self._goes_on,
             identity=state.identity,
             early=Early(self._early, carried.last_published) if self._early is not None else None,
+            waiting=self._handed_over if self._waiting is not None else None,
             prepare=self._prepare if state.auto else None,
             policy=policy,
             records=state.record,
@@ -205,7 +217,15 @@ class LiveSession:
         state = self.state
         wanted = Wanted(notebook=state.notebook, cwd=state.cwd, env=state.env, trust=state.trust)
         chosen = await choose(wanted, self._settings)
-        prepared = await complete(options, chosen, wanted, self._settings, tell)
+        prepared = await complete(
+            options,
+            chosen,
+            wanted,
+            self._settings,
+            tell,
+            had=state.environment,
+            pool=self._pool,
+        )
         command = prepared.command
         self.keep(
             kernel_name=chosen.kernel_name,
@@ -214,6 +234,26 @@ class LiveSession:
             environment=command.key if command is not None else "",
         )
         return prepared
+
+    async def _handed_over(self, options: LaunchOptions) -> Process:
+        """Have the kernel that waited. Raises :class:`KernelGone` where it cannot be."""
+        waiting, self._waiting = self._waiting, None
+        assert waiting is not None
+        assert self._pool is not None
+        environment = self._pool.store.find(self.state.environment)
+        try:
+            if environment is None:
+                raise KernelGone("its environment is gone")
+            command = in_environment(environment)
+            await waiting.hand_over(
+                cwd=options.cwd or os.getcwd(),
+                env=command.environment(options.env or os.environ),
+                arguments=options.arguments,
+            )
+            return adopt(self.directory.kernel)
+        except (KernelGone, ConfigError) as error:
+            await waiting.end(keeps_directory=True)
+            raise KernelGone(str(error)) from None
 
     def stop(self) -> None:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""

@@ -54,16 +54,14 @@ class _Waiting(msgspec.Struct, frozen=True):
 class Prewarming:
     """Looks after the pool while :meth:`run` does."""
 
-    def __init__(
-        self, settings: Settings, pool: Pool, in_use: Callable[[], Collection[str]]
-    ) -> None:
-        """``in_use`` returns the keys of the environments that sessions have."""
+    def __init__(self, settings: Settings, pool: Pool) -> None:
         self.pool = pool
+        self._in_use: Callable[[], Collection[str]] = tuple
         self._with_kernels = settings.pool_kernels
         self._refilling = Refilling(
             pool,
             keep_bytes=settings.keep_environment_bytes,
-            in_use=in_use,
+            in_use=lambda: self._in_use(),
             made=self._was_made,
             leaving=self._leaves,
         )
@@ -77,8 +75,12 @@ class Prewarming:
         self._rounds_awaited: list[trio.Event] = []
         self._nursery: trio.Nursery | None = None
 
-    async def run(self) -> None:
-        """Keep it full until cancelled. Kernels that nobody has taken end then."""
+    async def run(self, in_use: Callable[[], Collection[str]]) -> None:
+        """Keep it full until cancelled. Kernels that nobody has taken end then.
+
+        ``in_use`` returns the keys of the environments that sessions have.
+        """
+        self._in_use = in_use
         warm.sweep(each.kernel for each in states.prewarmed())
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._refilling.run)
@@ -162,9 +164,7 @@ class Prewarming:
             wanted=status.wanted,
             ready=status.ready,
             kernels=sum(
-                waiting.kernel.is_alive
-                for key, waiting in self._waiting.items()
-                if key in keys
+                waiting.kernel.is_alive for key, waiting in self._waiting.items() if key in keys
             ),
             oldest=timestamp(status.made[0]) if status.made else None,
             making=status.making,

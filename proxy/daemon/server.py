@@ -13,7 +13,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,15 @@ import trio
 from proxy import __version__, open_files
 from proxy.daemon.daemon_api import DaemonApi
 from proxy.daemon.place import has_sessions, lock_file, socket_path
+from proxy.daemon.pool_api import PoolApi
 from proxy.daemon.vocabulary import DaemonStatus, timestamp
 from proxy.endpoints.unix_front import UnixFront
-from proxy.errors import ClientProtocolError, ConfigError
+from proxy.errors import ClientProtocolError, ConfigError, Conflict, KmuxError
 from proxy.log_file import LogFile
 from proxy.settings import Settings, log_file
 
 if TYPE_CHECKING:
+    from proxy.daemon.prewarming import Prewarming
     from proxy.daemon.sessions import Early, Sessions
     from proxy.daemon.shims import Shims
     from proxy.daemon.web import Web
@@ -84,14 +86,19 @@ class _Server:
         self._ending = trio.Event()
         self._ends_sessions = False
         self._web: Web | None = None
+        self._prewarming: Prewarming | None = None
         self._api = DaemonApi(
             self._wait_for_sessions, self._wait_for_shims, self._status, self._end
         )
+        self._pool_api = PoolApi(self._wait_for_pool)
 
     async def run(self, taken: tuple[Host, Early] | None) -> None:
         """Serve until it is told to end. ``taken`` is what comes of another one's place."""
         front = UnixFront(
-            self._api.routes(), _Sink(), path=socket_path(), max_connections=MAX_CONNECTIONS
+            [*self._api.routes(), *self._pool_api.routes()],
+            _Sink(),
+            path=socket_path(),
+            max_connections=MAX_CONNECTIONS,
         )
         async with trio.open_nursery() as nursery:
             await front.listen()
@@ -111,16 +118,21 @@ class _Server:
         from proxy.logs import log
 
         async with trio.open_nursery() as lives:
-            sessions = Sessions(host, self._settings, early)
+            self._prewarming = _prewarming(self._settings, lambda: sessions.environments())
+            sessions = Sessions(host, self._settings, early, self._prewarming)
             await lives.start(sessions.run)
             self._sessions, self._shims = sessions, Shims(sessions)
+            if self._prewarming is not None:
+                lives.start_soon(self._prewarming.run)
             lives.start_soon(self._shims.run)
             self._loaded.set()
             if self._settings.web:
                 await trio.to_thread.run_sync(_import_what_http_takes)
                 from proxy.daemon.web import Web
 
-                self._web = Web(self._settings, sessions, self._api.web_routes(), _Sink())
+                web_routes = [*self._api.web_routes(), *self._pool_api.routes()]
+
+                self._web = Web(self._settings, sessions, web_routes, _Sink())
                 lives.start_soon(self._web.serve)
             count = len(sessions)
             log().info("daemon.started", pid=os.getpid(), version=__version__, sessions=count)
@@ -146,6 +158,12 @@ class _Server:
         await self._loaded.wait()
         assert self._shims is not None
         return self._shims
+
+    async def _wait_for_pool(self) -> Prewarming:
+        await self._loaded.wait()
+        if self._prewarming is None:
+            raise Conflict("there is no pool: the daemon's log says why, and kmux doctor")
+        return self._prewarming
 
     async def _status(self) -> DaemonStatus:
         """Where there are sessions to go on with, it says how many these are."""
@@ -180,6 +198,19 @@ async def _host_of(taken: tuple[Host, Early] | None) -> AsyncIterator[tuple[Host
         return
     async with open_host() as host:
         yield host, {}
+
+
+def _prewarming(settings: Settings, in_use: Callable[[], Collection[str]]) -> Prewarming | None:
+    """Have what looks after the pool; None where its directory cannot be used."""
+    from proxy.daemon.choosing import open_pool
+    from proxy.daemon.prewarming import Prewarming
+    from proxy.logs import log
+
+    try:
+        return Prewarming(settings, open_pool(settings), in_use)
+    except KmuxError as error:
+        log().warning("pool.waits", kind="any", why=str(error))
+        return None
 
 
 def _import_what_sessions_take(settings: Settings) -> None:

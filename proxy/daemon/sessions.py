@@ -6,7 +6,7 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 import zmq
@@ -14,7 +14,7 @@ import zmq
 from proxy.daemon import external
 from proxy.daemon import state as states
 from proxy.daemon.changes import Changes
-from proxy.daemon.choosing import Wanted, choose
+from proxy.daemon.choosing import Chosen, Wanted, choose
 from proxy.daemon.live import LiveSession
 from proxy.daemon.registry import check_name, names_like, socket_path
 from proxy.daemon.state import SessionDirectory, SessionState
@@ -38,6 +38,10 @@ HANG_UP_SECONDS = 0.08
 """How long frontends may take to notice. Who has connects again after a tenth of a second."""
 LOOK_SECONDS = 0.002
 
+if TYPE_CHECKING:
+    from proxy.daemon.prewarming import Prewarming, Taken
+    from proxy.kernels.warm import WarmKernel
+
 T = TypeVar("T")
 Early = dict[str, zmq.Socket[bytes]]
 
@@ -45,12 +49,20 @@ Early = dict[str, zmq.Socket[bytes]]
 class Sessions:
     """All sessions of this daemon. :meth:`run` is their life."""
 
-    def __init__(self, host: Host, settings: Settings, early: Early | None = None) -> None:
-        """``early`` are subscriptions to the iopub of kernels that another daemon still has, by the
-        ids of their sessions."""
+    def __init__(
+        self,
+        host: Host,
+        settings: Settings,
+        early: Early | None = None,
+        prewarming: Prewarming | None = None,
+    ) -> None:
+        """``prewarming`` has what waits for notebooks that ask for nothing. ``early`` are
+        subscriptions to the iopub of kernels that another daemon still has, by the ids of their
+        sessions."""
         self._early = early or {}
         self._host = host
         self._settings = settings
+        self._prewarming = prewarming
         self.changes = Changes()
         """Of all of them, for who looks."""
         self._by_name: dict[str, LiveSession] = {}
@@ -64,6 +76,10 @@ class Sessions:
     def all(self) -> list[LiveSession]:
         """All sessions, by name."""
         return sorted(self._by_name.values(), key=lambda live: live.name)
+
+    def environments(self) -> list[str]:
+        """Return the keys of the environments that kernels are in."""
+        return [live.state.environment for live in self.all() if live.state.environment]
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -120,7 +136,7 @@ class Sessions:
         Raises :class:`ConfigError` (:class:`Conflict` for a name that is taken) where it cannot be.
         """
         async with self._finding:  # two frontends may open a notebook at the same time
-            return self._find(wish) or await self._begin(await self._planned(wish))
+            return self._find(wish) or await self._begin(*await self._planned(wish))
 
     def _find(self, wish: NewSession) -> LiveSession | None:
         if not wish.find or wish.notebook is None:
@@ -130,21 +146,25 @@ class Sessions:
                 return live
         return None
 
-    async def _planned(self, wish: NewSession) -> SessionState:
+    async def _planned(self, wish: NewSession) -> tuple[SessionState, WarmKernel | None]:
         notebook = wish.notebook
         settings = self._settings
         kernel_name, env_source, language = wish.kernel, FROM_KERNELSPEC, ""
+        taken = None
         if wish.kernel == AUTO:
             wanted = Wanted(notebook=notebook, cwd=wish.cwd, env=wish.env, trust=wish.trust)
             chosen = await choose(wanted, settings)
             kernel_name, env_source = chosen.kernel_name, chosen.env_source
             language = chosen.language
+            taken = await self._taken(chosen, wish)
         else:
             language = (await trio.to_thread.run_sync(specs.find, wish.kernel)).language
         name = self._name_for(wish.name, Path(notebook).stem if notebook else kernel_name)
-        return SessionState(
-            id=secrets.token_hex(6),
+        waiting = taken.kernel if taken is not None else None
+        state = SessionState(
+            id=taken.ident if taken is not None and waiting else secrets.token_hex(6),
             name=name,
+            environment=taken.environment.key if taken is not None else "",
             kernel_name=kernel_name,
             language=language,
             notebook=notebook,
@@ -155,8 +175,8 @@ class Sessions:
             env=wish.env,
             arguments=wish.arguments,
             created=time.time(),
-            key=connection.new_key(),
-            identity=secrets.token_hex(8),
+            key=waiting.key if waiting else connection.new_key(),
+            identity=waiting.identity if waiting else secrets.token_hex(8),
             restart=_or(wish.restart, settings.restart),
             prompts=_or(wish.prompts, settings.prompts),
             away_hours=_or(wish.away_hours, settings.away_hours),
@@ -164,6 +184,16 @@ class Sessions:
             max_age_hours=_or(wish.max_age_hours, settings.max_age_hours),
             record=_or(wish.record, settings.record),
             encrypt_kernel=wish.encrypt_kernel,
+        )
+        return state, waiting
+
+    async def _taken(self, chosen: Chosen, wish: NewSession) -> Taken | None:
+        """Take what waits for a notebook that asks for nothing."""
+        kind = chosen.prewarmed
+        if kind is None or self._prewarming is None:
+            return None
+        return await self._prewarming.take(
+            kind, notebook=wish.notebook, variables=wish.env, arguments=wish.arguments
         )
 
     async def adopt(self, wish: Adoption) -> LiveSession:
@@ -264,7 +294,9 @@ class Sessions:
             raise live.failure
         return live
 
-    async def _begin(self, state: SessionState, *, goes_on: bool = False) -> LiveSession:
+    async def _begin(
+        self, state: SessionState, waiting: WarmKernel | None = None, *, goes_on: bool = False
+    ) -> LiveSession:
         assert self._nursery is not None
         early = self._early.pop(state.id, None)
         live = LiveSession(
@@ -273,6 +305,8 @@ class Sessions:
             self._settings,
             goes_on=goes_on,
             early=early,
+            waiting=waiting,
+            pool=self._prewarming.pool if self._prewarming is not None else None,
             stirred=partial(self.changes.note, state.id),
         )
         self._beginning.add(state.name)
@@ -292,6 +326,8 @@ class Sessions:
         if self._by_name.get(live.name) is live:
             del self._by_name[live.name]
             self.changes.note(live.state.id)
+        if live.state.environment and self._prewarming is not None:
+            await self._prewarming.given_back(live.state.environment)
 
     def _watch(self) -> None:
         """End the sessions whose time is over."""

@@ -7,10 +7,8 @@ from collections.abc import Collection
 from proxy.environments.detection import Choice
 from proxy.environments.store import Store
 from proxy.environments.uv_environments import FOR_KERNEL
+from proxy.environments.wishes import FOR_NOTEBOOKS
 from proxy.settings import Settings, cache_dir
-
-WIDGETS = ("ipywidgets",)
-"""What notebooks that ask for nothing have besides a kernel: they expect it of any Jupyter."""
 
 
 def choice_of(settings: Settings, kernelspecs: Collection[str]) -> Choice:
@@ -30,7 +28,7 @@ def channels_of(settings: Settings) -> tuple[str, ...]:
 
 def prewarmed_of(settings: Settings) -> tuple[str, ...]:
     """Return what is in the environment of a notebook that asks for none."""
-    return (*FOR_KERNEL, *WIDGETS, *settings.default_packages.split())
+    return (*FOR_KERNEL, *FOR_NOTEBOOKS, *settings.default_packages.split())
 
 
 def store() -> Store:

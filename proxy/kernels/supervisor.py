@@ -28,6 +28,8 @@ CLEANUP_SECONDS = 10.0
 Prepare = Callable[[LaunchOptions, Callable[[str, str], None]], Awaitable[LaunchOptions]]
 """Makes what a kernel needs that is launched next, and completes how. It tells what it does, and in
 which language the kernel will be. Raises :class:`KmuxError` where it cannot be had."""
+Waiting = Callable[[LaunchOptions], Awaitable[Process]]
+"""Raises :class:`KernelGone` where it cannot be had: then one is launched."""
 LINGER_MS = 500
 """What was sent to a kernel that lives on is to reach it."""
 LAUNCHES_FOR_PORTS = 3
@@ -47,11 +49,14 @@ class Supervisor:
         *,
         adopts: bool = False,
         early: Early | None = None,
+        waiting: Waiting | None = None,
         prepare: Prepare | None = None,
     ) -> None:
         """``adopts`` is whether the first kernel is the one that an earlier kmux has launched,
-        ``early`` what was heard of it meanwhile. ``prepare`` makes what a kernel needs, before
-        each is launched."""
+        ``early`` what was heard of it meanwhile. ``waiting`` hands a kernel over that was
+        started before anybody asked, to be the first one. ``prepare`` makes what a kernel
+        needs, before each is launched."""
+        self._waiting = waiting
         self._prepare = prepare
         self._preparing = trio.CancelScope()
         self._early = early
@@ -123,6 +128,12 @@ class Supervisor:
                 return adopt(self._options.kept_in)
             except ConfigError as error:
                 raise KernelGone(f"the kernel cannot be reached any more: {error}") from None
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            try:
+                return await waiting(self._options)
+            except KernelGone as error:
+                log().info("kernel.started_fresh", why=str(error))
         if self._prepare is not None:
             options = await self._prepared(self._prepare)
             if options is None:
