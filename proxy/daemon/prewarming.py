@@ -61,7 +61,7 @@ class Prewarming:
         self._refilling = Refilling(
             pool,
             keep_bytes=settings.keep_environment_bytes,
-            in_use=lambda: self._in_use(),
+            in_use=lambda: tuple(self._in_use()),
             made=self._was_made,
             leaving=self._leaves,
         )

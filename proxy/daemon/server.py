@@ -13,7 +13,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -94,12 +94,8 @@ class _Server:
 
     async def run(self, taken: tuple[Host, Early] | None) -> None:
         """Serve until it is told to end. ``taken`` is what comes of another one's place."""
-        front = UnixFront(
-            [*self._api.routes(), *self._pool_api.routes()],
-            _Sink(),
-            path=socket_path(),
-            max_connections=MAX_CONNECTIONS,
-        )
+        routes = [*self._api.routes(), *self._pool_api.routes()]
+        front = UnixFront(routes, _Sink(), path=socket_path(), max_connections=MAX_CONNECTIONS)
         async with trio.open_nursery() as nursery:
             await front.listen()
             await nursery.start(_obey_signals, self._end)
@@ -118,12 +114,12 @@ class _Server:
         from proxy.logs import log
 
         async with trio.open_nursery() as lives:
-            self._prewarming = _prewarming(self._settings, lambda: sessions.environments())
+            self._prewarming = _prewarming(self._settings)
             sessions = Sessions(host, self._settings, early, self._prewarming)
             await lives.start(sessions.run)
             self._sessions, self._shims = sessions, Shims(sessions)
             if self._prewarming is not None:
-                lives.start_soon(self._prewarming.run)
+                lives.start_soon(self._prewarming.run, sessions.environments)
             lives.start_soon(self._shims.run)
             self._loaded.set()
             if self._settings.web:
@@ -200,14 +196,14 @@ async def _host_of(taken: tuple[Host, Early] | None) -> AsyncIterator[tuple[Host
         yield host, {}
 
 
-def _prewarming(settings: Settings, in_use: Callable[[], Collection[str]]) -> Prewarming | None:
+def _prewarming(settings: Settings) -> Prewarming | None:
     """Have what looks after the pool; None where its directory cannot be used."""
     from proxy.daemon.choosing import open_pool
     from proxy.daemon.prewarming import Prewarming
     from proxy.logs import log
 
     try:
-        return Prewarming(settings, open_pool(settings), in_use)
+        return Prewarming(settings, open_pool(settings))
     except KmuxError as error:
         log().warning("pool.waits", kind="any", why=str(error))
         return None
