@@ -114,6 +114,8 @@ COVERED_ELSEWHERE = {
     "proxy.kernels.process": "tests/test_standard.py",
     "proxy.jupyter.lab": "tests/cli/test_lab.py",
     "proxy.cli.run": "tests/test_standard.py",
+    "proxy.cli.pool": "tests/daemon/test_prewarming.py",
+    "proxy.daemon.pool_api": "tests/daemon/test_prewarming.py",
     "proxy.cli.ps": "tests/test_standard.py",
     "proxy.cli.table": "tests/cli/test_queue.py",
     "proxy.cli.clients": "tests/cli/test_sessions.py",

@@ -220,9 +220,9 @@ class Daemon(Frontends):
         super().__init__()
         self.workplace = workplace
 
-    def kmux(self, *arguments: str, **environment: str) -> str:
+    def kmux(self, *arguments: str, timeout: float = DEADLINE, **environment: str) -> str:
         """Run a command that must succeed. Returns what it prints."""
-        result = self.workplace.kmux(*arguments, **environment)
+        result = self.workplace.kmux(*arguments, timeout=timeout, **environment)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
