@@ -149,7 +149,6 @@ class Refilling:
         task_status.started()
         try:
             await self._rest()
-            await self._tried(None, self._sweep)
             while True:
                 self._woken, self._hurried = trio.Event(), trio.Event()
                 await self._fill()
@@ -179,6 +178,7 @@ class Refilling:
     async def _fill(self) -> None:
         """Make what is missing, one after the other, but for what has failed just now."""
         made = 0
+        await self._tried(None, self._sweep)
         await self._tried(None, self._tidy)
         while (kind := self._next()) is not None:
             made += await self._tried(kind, partial(self._make, kind))

@@ -30,7 +30,7 @@ def serve(directory: Path) -> Iterator[str]:
     """Serve a directory. It is gone in the end, and so are its connections."""
     handler = functools.partial(_Handler, directory=directory)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"

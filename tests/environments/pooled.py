@@ -1,4 +1,4 @@
-"""What pools of tests hold: real but small environments, and what looks like one and takes no time."""
+"""What waits in pools of tests: what looks like an environment, and takes no time to make."""
 
 from __future__ import annotations
 

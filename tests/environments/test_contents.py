@@ -45,18 +45,21 @@ def test_an_import_is_none(made: Environment) -> None:
     assert contents_of(made.prefix) == before
 
 
-def test_what_pip_and_uv_do_is_seen(made: Environment, wheel: str) -> None:
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index")
+def test_what_uv_and_pip_do_is_seen(made: Environment, wheel: str) -> None:
+    def by_uv(*arguments: str) -> None:
+        async def run() -> None:
+            python = ("--python", str(made.python))
+            await uv.find().run("pip", *arguments, *python, tell=tell_nobody)
+
+        trio.run(run)
+
     seen = [contents_of(made.prefix)]
-    run(made, *pip, wheel)
+    by_uv("install", wheel)
     seen.append(contents_of(made.prefix))
-    run(made, *pip, "--force-reinstall", wheel)
-    seen.append(contents_of(made.prefix))  # the same version, and all the same not what was there
-
-    async def uninstall() -> None:
-        await uv.find().run("pip", "uninstall", "six", "--python", str(made.python), tell=tell_nobody)
-
-    trio.run(uninstall)
+    by_pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index")
+    run(made, *by_pip, "--force-reinstall", wheel)  # the same version, and not what was there
+    seen.append(contents_of(made.prefix))
+    by_uv("uninstall", "six")
     seen.append(contents_of(made.prefix))
     assert len(set(seen)) == 4
 

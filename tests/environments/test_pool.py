@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,13 +16,12 @@ import trio
 from proxy.environments import uv
 from proxy.environments.conda_needs import CondaNeed
 from proxy.environments.pool import Pool
-from proxy.environments.pool_records import Records
+from proxy.environments.pool_records import Record, Records
 from proxy.environments.progress import Progress, tell_nobody
 from proxy.environments.store import Environment, Store
 from proxy.environments.wishes import PoolWish, wishes
 from proxy.errors import ConfigError, StoreError, Unreachable
 from proxy.settings import Settings
-from tests.environments.channel import make_channel
 from tests.environments.index import make_index, serve
 from tests.environments.pooled import install, offer, wish
 
@@ -147,8 +145,10 @@ import sys
 from pathlib import Path
 from proxy.environments.pool import Pool
 from proxy.environments.store import Store
-from tests.environments.pooled import wish
-pool = Pool(Store(Path(sys.argv[1])), [wish("six==1.16.0", size=2)])
+from proxy.environments.uv_environments import UvNeed
+from proxy.environments.wishes import PoolWish
+need = UvNeed(requirements=("six==1.16.0",), has_kernel=False)
+pool = Pool(Store(Path(sys.argv[1])), [PoolWish(size=2, need=need)])
 print("ready", flush=True)
 sys.stdin.readline()
 while taken := pool.take("uv"):
@@ -156,8 +156,8 @@ while taken := pool.take("uv"):
 """
 
 
-async def test_each_is_taken_by_one_of_two(store: Store) -> None:
-    offered = [await offer(store, SIX, f"key-{number:02}") for number in range(20)]
+def test_each_is_taken_by_one_of_two(store: Store) -> None:
+    offered = [trio.run(offer, store, SIX, f"key-{number:02}") for number in range(100)]
     command = [sys.executable, "-c", _TAKE_ALL, str(store.root)]
     takers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -233,7 +233,7 @@ async def taken_for(pool: Pool, store: Store, notebook: str | None) -> Environme
 
 async def test_one_into_which_nothing_was_installed_is_removed(pool: Pool, store: Store) -> None:
     taken = await taken_for(pool, store, "/a.ipynb")
-    subprocess.run([taken.python, "-E", "-c", "import os"], check=True)
+    await trio.run_process([taken.python, "-E", "-c", "import six"])
     assert not pool.given_back(taken.key)
     assert store.all() == []
     assert pool.own("/a.ipynb") is None
@@ -305,28 +305,31 @@ from pathlib import Path
 from proxy.environments import uv
 from proxy.environments.conda_needs import CondaNeed
 from proxy.environments.pool import Pool
+from proxy.environments.progress import tell_nobody
 from proxy.environments.store import Store
 from proxy.environments.uv_environments import UvNeed
 from proxy.environments.wishes import PoolWish
-cache, channel, packages, stage = sys.argv[1:]
+cache, channel, packages = sys.argv[1:]
 if channel:
     wish = PoolWish(size=1, need=CondaNeed(specs=("toy",), channels=(channel,)))
 else:
-    wish = PoolWish(size=1, need=UvNeed(requirements=("six==1.16.0",)))
+    wish = PoolWish(size=1, need=UvNeed(requirements=("ipywidgets",)))
 pool = Pool(Store(Path(cache)), [wish], packages=Path(packages))
-def tell(step):
-    if step.stage == stage:
-        print("now", flush=True)
-trio.run(pool.make, wish.kind, uv.find(at_rest=True), tell)
+trio.run(pool.make, wish.kind, uv.find(at_rest=True), tell_nobody)
+print("made", flush=True)
 """
 
 
-def killed_while_making(store: Store, channel: str, packages: Path, stage: str) -> None:
-    command = [sys.executable, "-c", _MAKE, str(store.root), channel, str(packages), stage]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "now\n"
-        os.kill(process.pid, signal.SIGKILL)
+def killed_while_making(
+    store: Store, sign: str, channel: str = "", packages: Path = Path()
+) -> None:
+    """Have a process make one, and kill it when there is a file like this."""
+    command = [sys.executable, "-c", _MAKE, str(store.root), channel, str(packages)]
+    with subprocess.Popen(command) as process:
+        while next(store.root.glob(sign), None) is None:
+            assert process.poll() is None
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
 
 
 def left(store: Store) -> set[str]:
@@ -346,14 +349,35 @@ def until_swept(store: Store, pool: Pool) -> None:
         time.sleep(0.05)
 
 
-def test_one_that_was_killed_at_it_leaves_nothing_that_is_used(store: Store) -> None:
-    killed_while_making(store, "", Path(), "solving")
+@pytest.mark.parametrize(
+    "sign",
+    [
+        pytest.param("pool/taken/*", marks=pytest.mark.thorough),
+        pytest.param("building/*/asked.in", marks=pytest.mark.thorough),
+        "building/*/environment/lib/*/site-packages/IPython",
+    ],
+)
+def test_one_that_was_killed_at_it_leaves_nothing_that_is_used(store: Store, sign: str) -> None:
+    killed_while_making(store, sign)
     pool = Pool(store, [SIX])
     assert pool.take("uv") is None
     assert store.all() == []
     until_swept(store, pool)
     environment = trio.run(made, pool)
     assert pool.take("uv") == environment
+
+
+async def test_one_that_was_complete_and_did_not_wait_yet_is_swept(
+    pool: Pool, store: Store
+) -> None:
+    await offer(store, SIX, "it")
+    records = Records(store.root / "pool")
+    assert records.take("it")
+    records.change("it", Record(kind="uv", made_for=SIX.made_for))
+    records.close()
+    pool.sweep()
+    assert store.all() == []
+    assert records.taken() == {}
 
 
 async def test_one_that_is_cancelled_leaves_nothing(pool: Pool, store: Store) -> None:
@@ -406,27 +430,15 @@ async def test_without_a_network_what_is_cached_is_enough(
 # Conda
 
 
-@pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("channel") / "it"
-    make_channel(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("packages")
-
-
 _TOY = "import json, ipykernel, sys, toy; print(json.dumps([sys.prefix, toy.version]))"
 
 
-async def test_conda(store: Store, channel: Path, packages: Path) -> None:
+async def test_conda(store: Store, channel_directory: Path, packages: Path) -> None:
     async def made() -> Environment | None:
         return await pool.make("conda", uv.find(at_rest=True), steps.append)
 
     steps: list[Progress] = []
-    with serve(channel) as url:
+    with serve(channel_directory) as url:
         wanted = PoolWish(size=2, need=CondaNeed(specs=("toy",), channels=(url,)))
         pool = Pool(store, [wanted], packages=packages)
         first = await made()
@@ -442,11 +454,16 @@ async def test_conda(store: Store, channel: Path, packages: Path) -> None:
     assert (await pool.make_taken("conda", uv.find(), tell_nobody)).key in pool.in_use()
 
 
-@pytest.mark.parametrize("stage", ["solving", "installing"])
+@pytest.mark.parametrize(
+    "sign",
+    [
+        pytest.param("building/*", marks=pytest.mark.thorough),
+        "building/*/environment/conda-meta",
+    ],
+)
 def test_conda_of_one_that_was_killed_at_it(
-    store: Store, channel: Path, tmp_path: Path, stage: str
+    store: Store, channel_directory: Path, tmp_path: Path, sign: str
 ) -> None:
-    killed_while_making(store, channel.as_uri(), tmp_path / "packages", stage)
-    pool = Pool(store, [])
+    killed_while_making(store, sign, channel_directory.as_uri(), tmp_path / "packages")
     assert store.all() == []
-    until_swept(store, pool)
+    until_swept(store, Pool(store, []))

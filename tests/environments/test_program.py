@@ -25,9 +25,7 @@ async def test_what_it_writes_and_how_it_ends() -> None:
 async def test_it_may_know_that_we_are_there(with_stdin: bool, status: int) -> None:
     """Its stdin has nothing to read and has not ended: ``select`` says so."""
     code = "import select, sys; sys.exit(len(select.select([sys.stdin], [], [], 0.2)[0]))"
-    ended = await program.run(
-        [sys.executable, "-c", code], env=os.environ, with_stdin=with_stdin
-    )
+    ended = await program.run([sys.executable, "-c", code], env=os.environ, with_stdin=with_stdin)
     assert ended.status == status
 
 
@@ -38,5 +36,5 @@ async def test_at_rest_it_gives_way_to_others() -> None:
 
 
 async def test_one_that_is_not_there_is_one_line() -> None:
-    with pytest.raises(EnvironmentFailed, match="^cannot run /nowhere: No such file"):
+    with pytest.raises(EnvironmentFailed, match=r"^cannot run /nowhere: No such file"):
         await program.run(["/nowhere", "x"], env=os.environ)
