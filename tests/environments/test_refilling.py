@@ -191,7 +191,7 @@ async def test_packages_that_do_not_exist_are_the_problem_of_their_kind_only(
         problem = of(refilling).problem
         assert problem is not None
         assert "kmux-nosuch" in problem
-    assert [(each["event"], each["kind"]) for each in logged] == [("pool.waits", "uv")]
+    assert [(each["event"], each["what"]) for each in logged] == [("pool.waits", "uv")]
 
 
 @pytest.mark.usefixtures("index")
