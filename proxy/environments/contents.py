@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
@@ -24,7 +25,10 @@ def contents_of(prefix: Path) -> str:
     found = hashlib.sha256()
     for pattern in _PLACES:
         for directory in sorted(prefix.glob(pattern)):
-            for line in sorted(_entries(directory)):
+            entries: list[str] = []
+            with contextlib.suppress(OSError):  # it is removed meanwhile
+                entries = sorted(_entries(directory))
+            for line in entries:
                 found.update(f"{directory.name}/{line}\n".encode(errors="surrogateescape"))
     return found.hexdigest()[:24]
 

@@ -15,26 +15,29 @@ def hold(path: Path) -> int:
 
     Raises :class:`OSError`.
     """
-    free = path.with_name(f".{path.name}")  # nobody finds it before we hold it
-    descriptor = os.open(free, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        free.rename(path)
-    except OSError:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # it was removed before we held it, as one of somebody who ended
+        except OSError:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
-        raise
-    return descriptor
 
 
-def is_held(path: Path) -> bool | None:
-    """Whether somebody holds it; None where there is no such file.
+def is_held(path: Path) -> bool:
+    """Whether there is such a file and somebody holds it.
 
     Raises :class:`OSError` where that cannot be said.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -42,3 +45,18 @@ def is_held(path: Path) -> bool | None:
     finally:
         os.close(descriptor)
     return False
+
+
+def remove_unheld(path: Path) -> None:
+    """Remove such a file unless somebody holds it. Raises :class:`OSError`."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)  # while it is ours: who is about to hold it notices
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.environments.holding import hold, is_held
+from proxy.environments.holding import hold, is_held, remove_unheld
 from proxy.environments.store import explained, write
 from proxy.environments.wishes import Kind
 
@@ -60,7 +60,7 @@ class Records:
         found = {}
         for path in self._paths("taken"):
             owner = path.name.removesuffix(_SUFFIX).rpartition(".")[2]
-            found[_taken_key(path)] = is_held(self._root / "owners" / owner) is True
+            found[_taken_key(path)] = is_held(self._root / "owners" / owner)
         return found
 
     def record(self, key: str) -> Record | None:
@@ -108,8 +108,7 @@ class Records:
         """Forget owners that ended."""
         for path in self._paths("owners", ""):
             with contextlib.suppress(OSError):
-                if is_held(path) is False:
-                    path.unlink()
+                remove_unheld(path)
 
     def close(self) -> None:
         """Own nothing any more."""

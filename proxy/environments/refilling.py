@@ -89,8 +89,8 @@ class Refilling:
         self._begin_seconds = begin_seconds
         self._retry_seconds = retry_seconds
         self._making: tuple[Kind, str] | None = None
-        self._troubles: dict[Kind | None, _Trouble] = {}
-        """None: that of looking after it."""
+        self._troubles: dict[str, _Trouble] = {}
+        """Of each kind, and of what is done for all."""
         self._woken = trio.Event()
         self._hurried = trio.Event()
         self._rounds_awaited: list[trio.Event] = []
@@ -149,7 +149,6 @@ class Refilling:
         task_status.started()
         try:
             await self._rest()
-            await self._tried(None, self._sweep)
             while True:
                 self._woken, self._hurried = trio.Event(), trio.Event()
                 await self._fill()
@@ -179,12 +178,13 @@ class Refilling:
     async def _fill(self) -> None:
         """Make what is missing, one after the other, but for what has failed just now."""
         made = 0
-        await self._tried(None, self._tidy)
+        await self._tried("sweep", self._sweep)
+        await self._tried("tidy", self._tidy)
         while (kind := self._next()) is not None:
             made += await self._tried(kind, partial(self._make, kind))
-            await self._tried(None, self._tidy)
+            await self._tried("tidy", self._tidy)
         if made and self._keep_bytes:
-            await self._tried(None, self._prune)
+            await self._tried("prune", self._prune)
 
     def _next(self) -> Kind | None:
         """Return the kind of which one is to be made: that with the fewest, if it may be tried."""
@@ -236,28 +236,28 @@ class Refilling:
         in_use = self._pool.in_use() | frozenset(self._in_use())
         await trio.to_thread.run_sync(self._pool.store.prune, self._keep_bytes, in_use)
 
-    async def _tried(self, kind: Kind | None, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _tried(self, what: str, work: Callable[[], Awaitable[None]]) -> bool:
         """Do it; whatever becomes of it, the task goes on."""
         try:
             await work()
         except KmuxError as error:
-            self._failed(kind, error, str(error))
+            self._failed(what, error, str(error))
         except Exception as bug:
             log().exception("internal.error", what="pool")
-            self._failed(kind, bug, "internal error; see the log")
+            self._failed(what, bug, "internal error; see the log")
         else:
-            self._troubles.pop(kind, None)
+            self._troubles.pop(what, None)
             return True
         return False
 
-    def _failed(self, kind: Kind | None, error: Exception, problem: str) -> None:
-        before = self._troubles.get(kind)
+    def _failed(self, what: str, error: Exception, problem: str) -> None:
+        before = self._troubles.get(what)
         delay = self._retry_seconds
         if before is not None:
             delay = min(2 * before.delay, max(MAX_RETRY_SECONDS, delay))
         if before is None or before.reason is not type(error):
-            log().warning("pool.waits", kind=kind or "any", why=problem)
-        self._troubles[kind] = _Trouble(
+            log().warning("pool.waits", what=what, why=problem)
+        self._troubles[what] = _Trouble(
             problem=problem,
             reason=type(error),
             retry_at=trio.current_time() + delay,

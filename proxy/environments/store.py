@@ -6,10 +6,10 @@
     which one answers what was asked for: then nobody has to be asked again what is newest, and a
     notebook starts without a network
 ``building/RANDOM/``
-    one that is being made, with the lock of who makes it. It is renamed when it is complete, so
-    whatever is left here by a process that was killed is nobody's
+    one that is being made. It is renamed when it is complete, so whatever is left here by a process
+    that was killed is nobody's: who makes it holds ``locks/making-RANDOM`` meanwhile
 
-Who makes one holds ``locks/KEY`` meanwhile, and who wants the same one waits for it.
+Who makes one that others may want holds ``locks/KEY``, and who wants the same one waits for it.
 """
 
 from __future__ import annotations
@@ -28,18 +28,15 @@ from pathlib import Path
 import msgspec
 import trio
 
-from proxy.environments.holding import hold, is_held
+from proxy.environments.holding import hold, is_held, remove_unheld
 from proxy.errors import DiskFull, NotFound, StoreError
 from proxy.logs import log
 
 MANIFEST = "kmux.json"
 _USED = "kmux-used.json"
-_LOCK = "lock"
 _ENVIRONMENT = "environment"
 LOOK_SECONDS = 0.05
 """How often it is tried to have a lock that another process has."""
-UNHELD_SECONDS = 3600.0
-"""How old a directory is that nobody can be about to hold."""
 MAX_NOTEBOOKS = 20
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -246,14 +243,17 @@ class Store:
                 key = msgspec.json.decode(answer.read_bytes(), type=str)
                 if not self.prefix(key).exists():
                     answer.unlink()
-        for directory in (self._root / "building").iterdir():
-            with contextlib.suppress(OSError):
-                held = is_held(directory / _LOCK)
-                if held is None:  # it is not held yet, or its maker was killed before it was
-                    held = time.time() - directory.stat().st_mtime < UNHELD_SECONDS
-                if not held:
+        with contextlib.suppress(OSError):
+            for directory in (self._root / "building").iterdir():
+                if not is_held(self._maker(directory.name)):
                     log().info("environment.swept", directory=str(directory))
                     shutil.rmtree(directory, ignore_errors=True)
+            for lock in self._maker("").parent.glob(self._maker("*").name):
+                remove_unheld(lock)
+
+    def _maker(self, name: str) -> Path:
+        """Return what a process holds before it makes a directory of this name, and afterwards."""
+        return self._root / "locks" / f"making-{name}"
 
     def prune(
         self, max_bytes: int | None, in_use: Iterable[str] = (), *, unused_since: float = 0.0
@@ -287,15 +287,17 @@ class Store:
         """
         self._make_places()
         directory = self._root / "building" / secrets.token_hex(8)
+        lock = self._maker(directory.name)
         with explained(self._root):
-            directory.mkdir(mode=0o700)
-            lock = hold(directory / _LOCK)
+            held = hold(lock)
         try:
             with explained(self._root):
+                directory.mkdir(mode=0o700)
                 yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
-            os.close(lock)
+            lock.unlink(missing_ok=True)
+            os.close(held)
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:

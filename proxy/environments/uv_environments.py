@@ -172,6 +172,8 @@ async def _install(
         tell=tell,
     )
     listed = _written(directory.parent / "packages.txt", packages)
+    count = f"{len(packages)} package{'' if len(packages) == 1 else 's'}"
+    tell(Progress(stage="installing", text=count))
     await uv.run(
         *("pip", "install", "--no-deps", "--link-mode", "hardlink", "--requirement", listed),
         *("--python", str(directory / _PYTHON)),

@@ -19,7 +19,6 @@ from proxy.environments.conda_needs import CondaNeed
 from proxy.environments.progress import Progress, tell_nobody
 from proxy.environments.store import Environment, Store
 from proxy.errors import ConfigError, EnvironmentFailed
-from tests.environments.channel import make_channel
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -29,14 +28,9 @@ print(json.dumps({"prefix": sys.prefix, "toy": toy.version}))
 """
 
 
-@pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_channel(tmp_path_factory.mktemp("channel"))
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("packages")
+@pytest.fixture
+def channel(channel_directory: Path) -> str:
+    return channel_directory.as_uri()
 
 
 @pytest.fixture
@@ -86,12 +80,12 @@ def test_what_comes_from_pypi_comes_as_well(store: Store, packages: Path, channe
 
 def test_one_that_exists_needs_no_channel(store: Store, packages: Path, channel: str) -> None:
     made = make(store, packages, channel, "toy")
-    gone = packages.parent / "gone"
-    Path(channel.removeprefix("file://")).rename(gone)
+    there = Path(channel.removeprefix("file://"))
+    gone = there.rename(there.with_name("gone"))
     try:
         assert make(store, packages, channel, "toy") == made
     finally:
-        gone.rename(channel.removeprefix("file://"))
+        gone.rename(there)
 
 
 @pytest.mark.parametrize("spec", ["toy>99", "kmux-nosuch"])

@@ -19,7 +19,6 @@ from proxy.environments.preparation import prepare
 from proxy.environments.progress import tell_nobody
 from proxy.environments.store import Store
 from proxy.kernel_command import CONNECTION_FILE, KernelCommand
-from tests.environments.channel import make_channel
 from tests.frontends.kmux_process import Client
 
 pytestmark = pytest.mark.timeout(180)
@@ -122,8 +121,8 @@ def test_uv_pyproject_with_a_kernel_laid_over_it(tmp_path: Path, store: Store) -
 
 
 @pytest.mark.thorough
-def test_conda(tmp_path: Path, store: Store) -> None:
-    channel = make_channel(tmp_path / "channel")
+def test_conda(tmp_path: Path, store: Store, channel_directory: Path) -> None:
+    channel = channel_directory.as_uri()
     (tmp_path / "environment.yml").write_text(
         f"channels: ['{channel}']\ndependencies: ['toy=1.0']\nvariables: {{GREETING: hello}}\n"
     )
