@@ -73,7 +73,7 @@ def test_who_says_yes_agrees_to_what_was_shown(workplace: Workplace, notebook: P
         assert terminal.match.group(1) == consent.fingerprint(found)
 
 
-@pytest.mark.parametrize("answer", ["", "n", "what? \r\nno"])
+@pytest.mark.parametrize("answer", ["", "what?\nno"])
 def test_all_else_is_no(workplace: Workplace, notebook: Path, answer: str) -> None:
     with asked(workplace, notebook) as terminal:
         terminal.expect_exact("[y/N]: ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -93,12 +92,6 @@ def test_one_that_is_not_there_yet(workplace: Workplace) -> None:
     assert "environment: conda:prewarmed" in lines
 
 
-def test_kernels_that_are_installed_here(workplace: Workplace) -> None:
-    path = write_notebook(workplace.root / "a.ipynb", kernelspec={"name": "bash"})
-    lines = workplace.kmux("env", "explain", str(path)).stdout.splitlines()
-    assert (lines[0], lines[-1]) == ("kernel: bash", "environment: kernelspec")
-
-
 def test_no_name_does_something_to_a_terminal(workplace: Workplace) -> None:
     directory = workplace.root / "\x1b[2J"
     directory.mkdir()
@@ -107,8 +100,3 @@ def test_no_name_does_something_to_a_terminal(workplace: Workplace) -> None:
     said = workplace.kmux("env", "explain", str(path)).stdout
     assert "\\x1b[2J/pyproject.toml: it has no [project] table" in said
     assert "\x1b" not in said
-
-
-def test_a_directory_that_is_not_there(workplace: Workplace) -> None:
-    asked = workplace.kmux("env", "explain", str(Path("/nowhere/a.ipynb")))
-    assert (asked.returncode, asked.stderr) == (2, "kmux: there is no directory /nowhere\n")

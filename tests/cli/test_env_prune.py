@@ -40,12 +40,3 @@ def test_what_was_not_used_for_so_many_days(aged: Workplace) -> None:
         "removed unused10",
     ]
     assert left(aged) == ["unused1"]
-
-
-def test_a_size_that_is_none(workplace: Workplace) -> None:
-    refused = workplace.kmux("env", "prune", "--max-size", "much")
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        "kmux: Invalid value for '--max-size': 'much' is no size; one is written like 500MB, 20GB "
-        "or 2GiB See: kmux env prune --help\n"
-    )
