@@ -50,6 +50,8 @@ def meant(words: Iterable[str], keys: Sequence[str]) -> list[str]:
         if not matches:
             raise NotFound(f"there is no environment {word!r}; kmux env list shows them")
         if len(matches) > 1:
-            raise ConfigError(f"{word!r} may be {' or '.join(matches[:3])}; give more of it")
+            raise ConfigError(
+                f"{word!r} may be {' or '.join(sorted(matches)[:3])}; give more of it"
+            )
         found[matches[0]] = None
     return list(found)

@@ -41,7 +41,7 @@ async def prepare(
         return deno()
     if source == "uv:pyproject":
         assert detection.project is not None
-        return await _in_project(detection.project.directory, store, uv, tell)
+        return await _in_project(detection.project.directory, notebook, store, uv, tell)
     if source in ("uv:inline", "uv:pep723"):
         need = UvNeed(
             requirements=tuple(each.text for each in detection.requirements),
@@ -70,13 +70,15 @@ def in_environment(made: Environment) -> KernelCommand:
     )
 
 
-async def _in_project(directory: Path, store: Store, uv: Uv, tell: Tell) -> KernelCommand:
+async def _in_project(
+    directory: Path, notebook: Path | None, store: Store, uv: Uv, tell: Tell
+) -> KernelCommand:
     found = await uv_projects.synchronise(directory, store, uv, tell)
     launch: tuple[str, ...] = ("-m", "ipykernel_launcher")
     if found.overlay is not None:
         (packages,) = found.overlay.prefix.glob("lib/python*/site-packages")
         launch = ("-c", _OVERLAID, str(packages))
-        found.overlay.note_use()
+        found.overlay.note_use(str(notebook) if notebook is not None else None)
     return KernelCommand(
         argv=(str(found.python), *launch, "-f", CONNECTION_FILE),
         env={"VIRTUAL_ENV": str(found.prefix)},

@@ -21,7 +21,7 @@ from proxy.record.loading import WholeRecord, load
 
 DEADLINE = 30.0
 BIN = Path(sys.executable).parent
-OUTSIDE = ("JUPYTER", "KMUX", "JPY", "XDG_CONFIG")
+OUTSIDE = ("JUPYTER", "KMUX", "JPY", "XDG_CONFIG", "XDG_CACHE")
 """Variables of whoever runs the tests that would reach into them."""
 
 
