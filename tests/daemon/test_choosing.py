@@ -54,7 +54,7 @@ def test_a_notebook_has_what_it_lists_and_the_same_again_after_a_restart_and_ano
     prefix, version = answer(client, WHERE).split()
     assert version == "1.16.0"
     assert Path(prefix).name == new["environment"]
-    assert Path(prefix).is_relative_to(daemon.workplace.root / "cache")
+    assert Path(prefix).is_relative_to(daemon.workplace.root / ".cache")
     daemon.kmux("daemon", "restart")
     assert answer(client, WHERE).split() == [prefix, version]
     wants(notebook, "six==1.17.0")

@@ -42,7 +42,9 @@ def new(daemon: Daemon, notebook: Path, **environment: str) -> dict[str, Any]:
 
 
 def environments(daemon: Daemon) -> set[str]:
-    return {path.name for path in (daemon.workplace.root / "cache/environments/ready").iterdir()}
+    return {
+        path.name for path in (daemon.workplace.root / ".cache/kmux/environments/ready").iterdir()
+    }
 
 
 def logged(daemon: Daemon, event: str) -> list[dict[str, Any]]:

@@ -34,5 +34,5 @@ def test_ctrl_c_while_its_environment_is_being_made_ends_it(
     assert asked.returncode != 0
     assert "Traceback" not in said
     until(lambda: daemon.json("ps") == [], "nobody wants it any more")
-    ready = Path(daemon.workplace.environment["KMUX_CACHE_DIR"]) / "environments" / "ready"
+    ready = daemon.workplace.root / ".cache" / "kmux" / "environments" / "ready"
     assert list(ready.iterdir()) == []

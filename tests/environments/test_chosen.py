@@ -15,7 +15,7 @@ from proxy.settings import Settings
 def test_without_settings_it_is_what_detection_has_by_itself() -> None:
     assert chosen.choice_of(Settings(), ()) == Choice()
     assert chosen.channels_of(Settings()) == ("conda-forge",)
-    assert chosen.prewarmed_of(Settings()) == ("ipykernel", "ipywidgets")
+    assert chosen.prewarmed_of(Settings()) == ("ipykernel", "ipywidgets", "pip")
 
 
 def test_what_was_chosen() -> None:
@@ -30,7 +30,7 @@ def test_what_was_chosen() -> None:
         default_runtime="deno", default_python_env="conda", inline_first=False, kernelspecs=["ir"]
     )
     assert chosen.channels_of(settings) == ("a", "b")
-    assert chosen.prewarmed_of(settings) == ("ipykernel", "ipywidgets", "numpy", "pandas>=2")
+    assert chosen.prewarmed_of(settings) == ("ipykernel", "ipywidgets", "pip", "numpy", "pandas>=2")
 
 
 def test_where_environments_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ TREE = [
         ([], EnvironmentFailed, "uv ended with status 2 and said nothing; where it is broken"),
         (
             ["error: a was not found", "", "hint: the network was disabled. So:"],
-            EnvironmentFailed,
+            Unreachable,
             "the package index cannot be reached (a was not found; the network was disabled. So:)",
         ),
         (["error: " + "x" * 5000], ConfigError, "uv: " + "x" * 700 + "…"),

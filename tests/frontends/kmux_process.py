@@ -57,7 +57,6 @@ class Workplace:
             "JUPYTER_PLATFORM_DIRS": "0",
             "KMUX_RUNTIME_DIR": str(runtime),
             "KMUX_DATA_DIR": str(root / "data"),
-            "KMUX_CACHE_DIR": str(root / "cache"),
             "KMUX_POOL_UV": "0",
             "KMUX_POOL_CONDA": "0",
             "KMUX_LOG_LEVEL": "info",

@@ -135,7 +135,7 @@ def test_who_wants_it_no_more_leaves_nothing_half_made(
     with frontend(daemon, notebook, monkeypatch):
         until(slow.is_being_built, "the build has begun", 30)
         daemon.kmux("stop", "a")
-    environments = Path(daemon.workplace.environment["KMUX_CACHE_DIR"]) / "environments"
+    environments = daemon.workplace.root / ".cache" / "kmux" / "environments"
     assert list((environments / "building").iterdir()) == []
     assert list((environments / "ready").iterdir()) == []
     building = [p for p in daemon.workplace.processes() if "backend" in " ".join(cmdline(p))]
