@@ -74,9 +74,7 @@ def _check(found: Detected, said: str) -> None:
 
 
 def _say(found: Detected, said: str) -> None:
-    consent.check(
-        found.detection, found.notebook, found.text or "", said, lambda _: found.is_trusted
-    )
+    consent.check(found.detection, found.notebook, found.text, said, lambda _: found.is_trusted)
 
 
 def _make(found: Detected, settings: Settings) -> KernelCommand:

@@ -67,18 +67,21 @@ def listed(detection: Detection) -> list[str]:
 
 def check(
     detection: Detection,
-    notebook: Path,
-    text: str,
+    notebook: Path | None,
+    text: str | None,
     said: str,
     is_trusted: Callable[[str], bool],
 ) -> None:
     """Raise :class:`NotTrusted` where nobody stands for what a notebook lists.
 
-    ``text`` is the notebook's, the same that was looked at for the detection. ``said`` is what came
-    with the request: nothing, :data:`YES`, or the fingerprint of what a person has agreed to.
+    ``text`` is the notebook's, the same that was looked at for the detection; what is none, or not
+    there yet, lists nothing. ``said`` is what came with the request: nothing, :data:`YES`, or the
+    fingerprint of what a person has agreed to.
     """
     if not detection.is_from_notebook or said in (YES, fingerprint(detection)):
         return
+    assert notebook is not None
+    assert text is not None
     if not is_trusted(text):
         raise NotTrusted(_message(detection, notebook, is_changed=bool(said)))
 

@@ -142,7 +142,7 @@ def test_who_may(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_project_and_what_has_no_list_need_nobodys_word() -> None:
     for detection in (found(), found(deno={"permissions": ["-A"]})):
-        check(detection, NOTEBOOK, "", "", lambda _: pytest.fail("it is not asked"))
+        check(detection, None, None, "", lambda _: pytest.fail("it is not asked"))
 
 
 def test_the_error_says_what_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
