@@ -90,6 +90,8 @@ class WarmKernel:
         why = hindrance(self.started_with, env, arguments)
         if why is not None:
             raise KernelGone(f"a kernel that waited is of no use: {why}")
+        if session := env.get("JPY_SESSION_NAME"):  # jupyter_client would have written it
+            self._note(session)
         answer: dict[str, str] = {}
         with trio.move_on_after(HAND_OVER_SECONDS), suppress(trio.BrokenResourceError):
             await self._channel.send_all(_line({"cwd": cwd, "env": dict(env)}))
@@ -97,12 +99,8 @@ class WarmKernel:
         if answer.get("state") != "runs":
             why = answer.get("why") or await self._last_words()
             raise KernelGone(f"a kernel that waited could not be handed over: {why}")
-        await self._channel.aclose()
-        if session := env.get("JPY_SESSION_NAME"):  # jupyter_client would have written it
-            extra = {**self.info.extra, "jupyter_session": session}
-            self.info = msgspec.structs.replace(self.info, extra=extra)
-            connection.write(self.directory.connection_file, self.info)
         self.directory.belongs()
+        await self._channel.aclose()
 
     async def end(self, *, keeps_directory: bool = False) -> None:
         """End it at once, and remove its directory, unless that is somebody's. It is no error if
@@ -134,6 +132,14 @@ class WarmKernel:
         self._keeper.poll()
         _running.discard(self._keeper)
         self._ended.set()
+
+    def _note(self, session: str) -> None:
+        extra = {**self.info.extra, "jupyter_session": session}
+        self.info = msgspec.structs.replace(self.info, extra=extra)
+        try:
+            connection.write(self.directory.connection_file, self.info)
+        except ConfigError as error:
+            raise KernelGone(f"a kernel that waited could not be handed over: {error}") from None
 
     async def until_it_waits(self) -> None:
         """Raises :class:`KernelGone`."""

@@ -17,7 +17,8 @@ Python 3.9 and later, ipykernel 6 and 7.
 import sys
 
 if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
-    del sys.path[0]  # kmux's own directory; before anything else is imported
+    # kmux's own directory. Nothing may be imported before: not even __future__, for annotations.
+    del sys.path[0]
 
 import contextlib
 import importlib

@@ -88,7 +88,8 @@ def test_one_that_is_not_there_yet(workplace: Workplace) -> None:
     )
     assert asked.stderr == f"{path} is not there yet; this is what it would get\n"
     lines = asked.stdout.splitlines()
-    assert lines[-5:] == ["it has:", "  ipykernel", "  ipywidgets", "  numpy", "  pandas"]
+    has = ["ipykernel", "ipywidgets", "pip", "numpy", "pandas"]
+    assert lines[-6:] == ["it has:", *[f"  {each}" for each in has]]
     assert "environment: conda:prewarmed" in lines
 
 
