@@ -7,7 +7,7 @@ import time
 import click
 
 from proxy.amounts import bytes_of, sized
-from proxy.cli.environments_in_use import in_use
+from proxy.cli.environments_in_use import in_use, waiting
 from proxy.cli.removed import show_removed
 from proxy.settings import load
 
@@ -52,7 +52,7 @@ def command(max_size: int | None, older_than: float | None, as_json: bool) -> No
 
     limit = max_size if max_size is not None else load().keep_environment_bytes or None
     store = chosen.store()
-    used = in_use()
+    used = {*in_use(), *waiting()}
     unused_since = time.time() - older_than * DAY_SECONDS if older_than is not None else 0.0
     gone = store.prune(limit, used, unused_since=unused_since)
     store.sweep()

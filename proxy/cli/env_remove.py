@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-from proxy.cli.environments_in_use import in_use
+from proxy.cli.environments_in_use import in_use, waiting
 from proxy.cli.removed import show_removed
 from proxy.errors import Conflict, KmuxError
 
@@ -47,9 +47,11 @@ def command(keys: tuple[str, ...], as_json: bool) -> None:
 
     store = chosen.store()
     found = meant(keys, [*(each.key for each in store.all()), *store.broken()])
-    used = in_use()
+    used, pooled = in_use(), waiting()
     for key in found:
         if key in used:
             names = ", ".join(used[key])
             raise Conflict(f"environment {key} is in use by {names}; kmux stop ends a session")
+        if key in pooled:
+            raise Conflict(f"environment {key} waits in the pool; kmux pool flush removes those")
     show_removed([store.remove(key) for key in found], as_json=as_json)

@@ -1,8 +1,9 @@
-"""Which environments kernels run in, so that nobody removes them."""
+"""Which environments kernels run in, or the pool has, so that nobody removes them."""
 
 from __future__ import annotations
 
 from proxy.daemon import client, registry
+from proxy.settings import load
 
 
 def in_use() -> dict[str, list[str]]:
@@ -17,3 +18,10 @@ def in_use() -> dict[str, list[str]]:
         if each.environment:
             found.setdefault(each.environment, []).append(each.name)
     return found
+
+
+def waiting() -> frozenset[str]:
+    """Return the keys of environments that wait for a notebook, or are being made to."""
+    from proxy.environments import chosen
+
+    return chosen.pool(load()).in_use()

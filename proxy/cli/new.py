@@ -11,7 +11,7 @@ import msgspec
 from proxy.cli import steps
 from proxy.cli.kernel_options import kernel_options, wish
 from proxy.cli.table import show_json
-from proxy.daemon.vocabulary import AUTO, TRUSTED
+from proxy.daemon.vocabulary import AUTO
 from proxy.kernel_command import FROM_KERNELSPEC
 
 
@@ -65,9 +65,7 @@ def command(
     asked = wish(options, name=name, cwd=directory)
     if notebook is not None:
         asked = msgspec.structs.replace(asked, notebook=os.path.abspath(notebook))
-    if trust:
-        asked = msgspec.structs.replace(asked, trust=TRUSTED)
-    session = steps.told(asked)
+    session = steps.told(asked, trust=trust)
     if as_json:
         show_json(session)
         return

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 import click
+import msgspec
 
 from proxy.daemon import client
 from proxy.daemon.vocabulary import NewSession, SessionInfo
+from proxy.errors import NotTrusted
 
 
-def told(asked: NewSession) -> SessionInfo:
-    """Begin a session, and tell on stderr what is done until its kernel answers."""
+def told(asked: NewSession, *, trust: bool = False) -> SessionInfo:
+    """Begin a session, and tell on stderr what is done until its kernel answers.
+
+    With ``trust`` what its notebook lists is installed, whoever has written it; without, a person
+    at a terminal is asked. Raises :class:`NotTrusted` where nobody agrees, and what the daemon
+    does.
+    """
+    if trust:
+        from proxy.environments import consent
+
+        asked = msgspec.structs.replace(asked, trust=consent.YES)
+    try:
+        return _told(asked)
+    except NotTrusted as refused:
+        from proxy.cli.consent import ask
+
+        if asked.notebook is None:
+            raise
+        agreed = ask(Path(asked.notebook), refused)
+        return _told(msgspec.structs.replace(asked, trust=agreed))
+
+
+def _told(asked: NewSession) -> SessionInfo:
     steps = _Steps()
     try:
         return client.running().new(asked, steps.tell)

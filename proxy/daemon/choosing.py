@@ -12,11 +12,11 @@ import trio
 from proxy import trust
 from proxy.environments import consent, finding, preparation, uv
 from proxy.environments.chosen import channels_of, choice_of
-from proxy.environments.chosen import store as environments
+from proxy.environments.chosen import pool as chosen_pool
 from proxy.environments.detection import Detection
 from proxy.environments.pool import Pool
 from proxy.environments.progress import Progress
-from proxy.environments.wishes import Kind, wishes
+from proxy.environments.wishes import Kind
 from proxy.kernel_command import KernelCommand
 from proxy.kernels import specs
 from proxy.kernels.process import LaunchOptions
@@ -51,6 +51,12 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
     detection: Detection
     kernel_name: str
     language: str
+
+    @property
+    def agreed(self) -> str:
+        """What stands for the list of packages that somebody has agreed to by now."""
+        listed = self.detection.is_from_notebook
+        return consent.fingerprint(self.detection) if listed else ""
 
     @property
     def prewarmed(self) -> Kind | None:
@@ -127,7 +133,7 @@ async def _command(
         tell(progress.line, chosen.language)
 
     if pool is None:
-        pool = await trio.to_thread.run_sync(open_pool, settings)
+        pool = await trio.to_thread.run_sync(chosen_pool, settings)
     if chosen.prewarmed is not None:
         return await _prewarmed(pool, chosen.prewarmed, wanted, step, had)
     return await preparation.prepare(
@@ -152,8 +158,3 @@ async def _prewarmed(
         find = uv.find(variables=wanted.env or None)
         environment = await pool.make_taken(kind, find, step, notebook=wanted.notebook)
     return preparation.in_environment(environment)
-
-
-def open_pool(settings: Settings) -> Pool:
-    """Raises :class:`ConfigError`, :class:`StoreError` where nothing can be written there."""
-    return Pool(environments(), wishes(settings), days=settings.pool_days)

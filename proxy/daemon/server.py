@@ -198,12 +198,12 @@ async def _host_of(taken: tuple[Host, Early] | None) -> AsyncIterator[tuple[Host
 
 def _prewarming(settings: Settings) -> Prewarming | None:
     """Have what looks after the pool; None where its directory cannot be used."""
-    from proxy.daemon.choosing import open_pool
     from proxy.daemon.prewarming import Prewarming
+    from proxy.environments import chosen
     from proxy.logs import log
 
     try:
-        return Prewarming(settings, open_pool(settings))
+        return Prewarming(settings, chosen.pool(settings))
     except KmuxError as error:
         log().warning("pool.waits", kind="any", why=str(error))
         return None

@@ -150,12 +150,12 @@ class Sessions:
         notebook = wish.notebook
         settings = self._settings
         kernel_name, env_source, language = wish.kernel, FROM_KERNELSPEC, ""
-        taken = None
+        agreed, taken = "", None
         if wish.kernel == AUTO:
             wanted = Wanted(notebook=notebook, cwd=wish.cwd, env=wish.env, trust=wish.trust)
             chosen = await choose(wanted, settings)
             kernel_name, env_source = chosen.kernel_name, chosen.env_source
-            language = chosen.language
+            language, agreed = chosen.language, chosen.agreed
             taken = await self._taken(chosen, wish)
         else:
             language = (await trio.to_thread.run_sync(specs.find, wish.kernel)).language
@@ -170,7 +170,7 @@ class Sessions:
             notebook=notebook,
             env_source=env_source,
             auto=wish.kernel == AUTO,
-            trust=wish.trust,
+            trust=agreed,  # to another list, by the next restart, nobody has
             cwd=wish.cwd,
             env=wish.env,
             arguments=wish.arguments,

@@ -16,8 +16,6 @@ MAX_NAME_CHARACTERS = 48
 AUTO = "auto"
 """The kernel that the notebook chooses, in the environment that it asks for."""
 AUTO_DISPLAY_NAME = "The notebook's own environment"
-TRUSTED = "yes"
-"""What a notebook lists may be installed, whoever has written it."""
 SessionName = Annotated[
     str,
     Meta(

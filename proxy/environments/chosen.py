@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from proxy.environments.detection import Choice
+from proxy.environments.pool import Pool
 from proxy.environments.store import Store
 from proxy.environments.uv_environments import FOR_KERNEL
-from proxy.environments.wishes import FOR_NOTEBOOKS
+from proxy.environments.wishes import FOR_NOTEBOOKS, wishes
 from proxy.settings import Settings, cache_dir
 
 
@@ -29,6 +30,11 @@ def channels_of(settings: Settings) -> tuple[str, ...]:
 def prewarmed_of(settings: Settings) -> tuple[str, ...]:
     """Return what is in the environment of a notebook that asks for none."""
     return (*FOR_KERNEL, *FOR_NOTEBOOKS, *settings.default_packages.split())
+
+
+def pool(settings: Settings) -> Pool:
+    """Return this user's pool. Raises as :func:`store`."""
+    return Pool(store(), wishes(settings), days=settings.pool_days)
 
 
 def store() -> Store:

@@ -16,9 +16,12 @@ pytestmark = pytest.mark.timeout(120)
 def test_a_terminal_has_one_line_that_is_gone_in_the_end(daemon: Daemon) -> None:
     notebook = wants(daemon.workplace.root / "a.ipynb", "six==1.16.0")
     environment = {**daemon.workplace.environment, "TERM": "xterm", "COLUMNS": "80"}
-    command = ["-m", "proxy", "new", "--notebook", str(notebook), "--trust"]
+    command = ["-m", "proxy", "new", "--notebook", str(notebook)]
     terminal = pexpect.spawn(sys.executable, command, env=environment, encoding="utf-8", timeout=60)
     try:
+        terminal.expect_exact("six==1.16.0")
+        terminal.expect_exact("Install these for")
+        terminal.sendline("y")
         terminal.expect_exact("\r\x1b[Ksolving")
         terminal.expect_exact("\r\x1b[Kinstalling")
         terminal.expect_exact("\r\x1b[K")

@@ -40,6 +40,11 @@ def wants(notebook: Path, *dependencies: str) -> Path:
     return write(notebook, runt={"uv": {"dependencies": list(dependencies)}})
 
 
+def trust(daemon: Daemon, notebook: Path) -> None:
+    """Have Jupyter trust it, as JupyterLab does what is saved there."""
+    daemon.workplace.run_python(BIN / "jupyter", "trust", str(notebook))
+
+
 def answer(client: Client, code: str) -> str:
     return client.hear_stream(client.execute(code)).strip()
 
@@ -57,7 +62,7 @@ def test_a_notebook_has_what_it_lists_and_the_same_again_after_a_restart_and_ano
     assert Path(prefix).is_relative_to(daemon.workplace.root / ".cache")
     daemon.kmux("daemon", "restart")
     assert answer(client, WHERE).split() == [prefix, version]
-    wants(notebook, "six==1.17.0")
+    trust(daemon, wants(notebook, "six==1.17.0"))
     daemon.kmux("restart", "a")
     again, version = answer(client, WHERE).split()
     assert version == "1.17.0", "who edits what a notebook lists restarts its kernel to have it"
@@ -93,11 +98,11 @@ def test_a_restart_for_what_cannot_be_had_says_why_and_another_one_mends_it(
 ) -> None:
     notebook = wants(daemon.workplace.root / "a.ipynb", "six==1.16.0")
     new = daemon.json("new", "--notebook", str(notebook), "--trust")
-    wants(notebook, "six==99")
-    assert "six==99" in daemon.refused("restart", "a", status=3)
+    trust(daemon, wants(notebook, "six==99"))
+    assert "no version of six==99" in daemon.refused("restart", "a", status=3)
     (listed,) = daemon.json("ps")
     assert listed["status"] == "dead"
-    assert "six==99" in listed["problem"]
+    assert "no version of six==99" in listed["problem"]
     wants(notebook, "six==1.16.0")
     daemon.kmux("restart", "a")
     client = daemon.attach(new["connection_file"])
@@ -126,7 +131,7 @@ def test_nobody_installs_what_a_stranger_lists_unless_somebody_stands_for_it(
     assert "six==1.16.0" in said
     assert "--trust" in said
     assert daemon.json("ps") == []
-    daemon.workplace.run_python(BIN / "jupyter", "trust", str(notebook))
+    trust(daemon, notebook)
     assert daemon.json("new", "--notebook", str(notebook))["env_source"] == "uv:inline"
     wants(notebook, "six==1.17.0")
     assert "six==1.17.0" in daemon.refused("restart", "a", status=3)

@@ -19,6 +19,7 @@ from proxy.environments.conda_needs import CondaNeed
 from proxy.environments.progress import Progress, tell_nobody
 from proxy.environments.store import Environment, Store
 from proxy.errors import ConfigError, EnvironmentFailed
+from tests.frontends.kmux_process import until
 
 pytestmark = pytest.mark.timeout(180)
 
