@@ -53,11 +53,13 @@ def open_workspace() -> Iterator[Workspace]:
             "JUPYTER_RUNTIME_DIR": "runtime",
             "KMUX_RUNTIME_DIR": "k",
             "KMUX_DATA_DIR": "d",
+            "KMUX_CACHE_DIR": "c",
         }.items():
             (directory / part).mkdir(mode=0o700)
             environment[variable] = str(directory / part)
         environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
         environment["JUPYTER_NO_CONFIG"] = "1"
+        environment |= {"KMUX_POOL_UV": "0", "KMUX_POOL_CONDA": "0"}  # but where they are measured
         for kernel, argv in KERNEL_COMMANDS.items():
             specification = directory / "path" / "kernels" / kernel
             specification.mkdir(parents=True)
