@@ -123,6 +123,8 @@ def _environment(suite: Suite, side: Side, scratch: Path, counted: Path) -> dict
             "HOME": str(home),
             "KMUX_RUNTIME_DIR": str(runtime),
             "KMUX_DATA_DIR": str(home / "data"),
+            "KMUX_POOL_UV": "0",
+            "KMUX_POOL_CONDA": "0",
             "JUPYTER_PATH": os.pathsep.join(path),
             "PATH": commands,
         }
