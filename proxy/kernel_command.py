@@ -27,6 +27,8 @@ class KernelCommand(msgspec.Struct, frozen=True, kw_only=True):
     language: str = "python"
     display_name: str = "Python 3"
     interrupt_mode: str = "signal"
+    start_code: str = ""
+    """What it runs before anything else, unseen."""
     key: str = ""
     """The environment in the store, so that it is not taken away while the kernel runs."""
     prefix: str = ""

@@ -45,6 +45,7 @@ EVENTS = frozenset(
         "kernel.prewarmed",
         "kernel.ready",
         "kernel.restart_requested",
+        "kernel.start_code_failed",
         "kernel.started_fresh",
         "kernel.unresponsive",
         "ledger.primed",

@@ -266,11 +266,19 @@ class Runner:
         self.dispatch(ev.KernelPreparing(at=time.time(), line=line, language=language))
 
     def kernel_launched(
-        self, interrupt_mode: str, found: bool = False, env_source: str = ""
+        self,
+        interrupt_mode: str,
+        found: bool = False,
+        env_source: str = "",
+        start_code: str = "",
     ) -> None:
         self.dispatch(
             ev.KernelLaunched(
-                at=time.time(), interrupt_mode=interrupt_mode, found=found, env_source=env_source
+                at=time.time(),
+                interrupt_mode=interrupt_mode,
+                found=found,
+                env_source=env_source,
+                start_code=start_code,
             )
         )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from proxy.environments import conda, conda_needs, uv_environments, uv_projects
+from proxy.environments.deno_permissions import start_code
 from proxy.environments.detection import Detection
 from proxy.environments.progress import Tell
 from proxy.environments.store import Environment, Store
@@ -38,7 +40,7 @@ async def prepare(
     """
     source = detection.source
     if source == "deno":
-        return deno()
+        return deno(detection.deno_permissions)
     if source == "uv:pyproject":
         assert detection.project is not None
         return await _in_project(detection.project.directory, notebook, store, uv, tell)
@@ -88,8 +90,11 @@ async def _in_project(
     )
 
 
-def deno() -> KernelCommand:
-    """Return how to start Deno's kernel. Raises :class:`ConfigError` where there is no Deno."""
+def deno(permissions: Sequence[str] | None = None) -> KernelCommand:
+    """Return how to start Deno's kernel, which may do this much, or everything.
+
+    Raises :class:`ConfigError` where there is no Deno, or it cannot be held to that.
+    """
     program = shutil.which("deno")
     if program is None:
         try:
@@ -102,6 +107,7 @@ def deno() -> KernelCommand:
         argv=(program, "jupyter", "--kernel", "--conn", CONNECTION_FILE),
         language="typescript",
         display_name="Deno",
+        start_code=start_code(permissions),
         interrupt_mode="message",  # it dies of SIGINT
     )
 

@@ -21,9 +21,16 @@ class KernelSink(Protocol):
         """Something is done before a kernel can be launched: what, for a person."""
 
     def kernel_launched(
-        self, interrupt_mode: str, found: bool = False, env_source: str = ""
+        self,
+        interrupt_mode: str,
+        found: bool = False,
+        env_source: str = "",
+        start_code: str = "",
     ) -> None:
-        """A kernel process was started, or found running, and its channels are connected."""
+        """A kernel process was started, or found running, and its channels are connected.
+
+        ``start_code`` is what it is to run before anybody else's.
+        """
 
     def kernel_died(self, reason: str, for_good: bool = False) -> None:
         """It ended on its own, or could not be started again. ``reason`` is for a person.

@@ -237,8 +237,12 @@ class Supervisor:
                 nursery.start_soon(wait_for_lost_port)
                 nursery.start_soon(_tell_when_connected, channels)
                 nursery.start_soon(heartbeat.watch, channels, _heartbeat_changed)
+                command = self._options.command
                 self._sink.kernel_launched(
-                    kernel.interrupt_mode, found=found, env_source=self._options.env_source
+                    kernel.interrupt_mode,
+                    found=found,
+                    env_source=self._options.env_source,
+                    start_code=command.start_code if command is not None and not found else "",
                 )
                 if early is not None:
                     channels.catch_up(early.handled)

@@ -142,6 +142,8 @@ class KernelLaunched(Event, frozen=True):
     """Whether it ran before: it may be busy, and have comms of which nothing is known."""
     env_source: str = ""
     """Where its environment is from; empty: not known."""
+    start_code: str = ""
+    """What it is to run before anybody else's."""
 
 
 class KernelDied(Event, frozen=True):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from proxy.message import Channel, ClientId, Message
 from proxy.session import events as ev
 from proxy.session.asker import KMUX
@@ -26,6 +28,14 @@ from proxy.session.machines import Machines
 from proxy.session.preparing import STAND_IN_SECONDS, STAND_IN_TIMER
 from proxy.session.queue import TOO_MANY
 from proxy.session.startup import PROVE_SECONDS, PROVE_TIMER
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    status: str = ""
+    evalue: str = ""
+
+
+_reply_decoder = msgspec.json.Decoder(_Reply)
 
 
 class KernelLife:
@@ -107,7 +117,7 @@ class KernelLife:
         began = KernelBegan(at=event.at, found=event.found, env_source=event.env_source)
         m.diary.note(began)
         m.interrupts.interrupts.mode = event.interrupt_mode
-        m.startup.begin(found=event.found)
+        m.startup.begin(found=event.found, start_code=event.start_code)
         self._found = event.found
         if not (event.found and self._carrying.goes_on):
             self._forget_kernel()
@@ -130,6 +140,8 @@ class KernelLife:
     def answered_kmux(self, channel: Channel, message: Message, at: float) -> list[Command]:
         """The kernel answered what kmux asked."""
         m = self._m
+        if m.startup.runs_code and message.header.msg_type == "execute_reply":
+            return self._code_ran(message, at)
         if message.header.msg_type != "kernel_info_reply":
             return [*m.priming.kernel_answered(message, at), *self.primed()]
         subshell_id = message.parent.subshell_id if message.parent is not None else None
@@ -159,7 +171,11 @@ class KernelLife:
     def _prove(self, at: float) -> list[Command]:
         """Let the frontends' requests through once the kernel has answered and was heard."""
         m = self._m
-        if not m.startup.proven or not m.lifecycle.happen("proven"):
+        if not m.startup.proven or m.startup.runs_code:
+            return []
+        if m.startup.start_code:
+            return [self._run_code(at)]
+        if not m.lifecycle.happen("proven"):
             return []
         commands: list[Command] = [Log("kernel.ready", {"heard_iopub": m.startup.heard})]
         if self._found:
@@ -169,6 +185,31 @@ class KernelLife:
         for event in m.startup.release():
             commands += self._take(event)
         return commands
+
+    def _run_code(self, at: float) -> Command:
+        startup = self._m.startup
+        startup.runs_code = True
+        content = {
+            "code": startup.start_code,
+            "silent": True,
+            "store_history": False,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        return self._m.asker.ask(Channel.SHELL, "execute_request", content, at)
+
+    def _code_ran(self, message: Message, at: float) -> list[Command]:
+        """What the kernel was to run first has ended: where it failed, nobody is to use it."""
+        m = self._m
+        reply = message.content_as(_reply_decoder)
+        if reply is None or reply.status != "ok":
+            why = reply.evalue if reply is not None else ""
+            shutdown = m.asker.ask(Channel.CONTROL, "shutdown_request", {"restart": False}, at)
+            return [Log("kernel.start_code_failed", {"why": why}, "error"), shutdown]
+        m.startup.start_code = ""
+        m.startup.runs_code = False
+        return self._prove(at)
 
     def _prepared(self, at: float) -> list[Command]:
         return [ToAll(message) for message in self._m.preparing.end(self._m.voice, at)]
@@ -180,6 +221,8 @@ class KernelLife:
     def overdue(self, at: float) -> list[Command]:
         """The timer ran out: ask again, or take it for a kernel that publishes nothing."""
         if self._m.lifecycle.state is not State.STARTING:
+            return []
+        if self._m.startup.runs_code:
             return []
         if self._m.startup.ask_again():
             return self._prove(at) or self._ask_kernel_info(at)

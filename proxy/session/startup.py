@@ -6,6 +6,9 @@ kmux asks for kernel_info until the reply *and* an iopub message have come, and 
 frontends send until then, in order. A kernel that was never heard on iopub after
 ``PROVE_ATTEMPTS`` is taken to publish nothing.
 
+Some kernels are to run something before anybody's code (Deno's gives permissions away by it): that
+is sent when the kernel is proven, and what is held waits for its reply.
+
 A kernel that kmux finds running may be busy: it is asked on control as well, and while its shell
 has not answered it is busy.
 
@@ -31,6 +34,10 @@ class Startup:
     def __init__(self) -> None:
         self.answered = False
         self.heard = False
+        self.start_code = ""
+        """What is to be run before the kernel is anybody's."""
+        self.runs_code = False
+        """Whether that was sent, and is not answered yet."""
         self.shell_waits = False
         """Whether a kernel that was found running has yet to answer on shell."""
         self._attempts = self._unanswered = 0
@@ -41,9 +48,10 @@ class Startup:
         """Whether the kernel can be trusted with requests."""
         return self.answered and (self.heard or self._attempts >= PROVE_ATTEMPTS)
 
-    def begin(self, *, found: bool = False) -> None:
+    def begin(self, *, found: bool = False, start_code: str = "") -> None:
         """Another kernel comes up, or one was found that runs."""
-        self.answered = self.heard = False
+        self.answered = self.heard = self.runs_code = False
+        self.start_code = start_code
         self.shell_waits = found
         self._attempts = self._unanswered = 0
 

@@ -135,3 +135,17 @@ def test_nobody_installs_what_a_stranger_lists_unless_somebody_stands_for_it(
     assert daemon.json("new", "--notebook", str(notebook))["env_source"] == "uv:inline"
     wants(notebook, "six==1.17.0")
     assert "six==1.17.0" in daemon.refused("restart", "a", status=3)
+
+
+def test_deno_may_do_no_more_than_its_notebook_says(daemon: Daemon) -> None:
+    notebook = daemon.workplace.root / "d.ipynb"
+    deno = {"name": "deno", "display_name": "D"}
+    write(notebook, kernelspec=deno, runt={"deno": {"permissions": ["--allow-env"]}})
+    client = daemon.attach(daemon.json("new", "--notebook", str(notebook))["connection_file"])
+    assert answer(client, "console.log(typeof Deno.env.get('HOME'))") == "string"
+    read = f"try {{ Deno.readTextFileSync('{notebook}') }} catch (e) {{ console.log(e.name) }}"
+    assert answer(client, read) == "NotCapable"
+    daemon.kmux("restart", "d")
+    assert answer(client, read) == "NotCapable"
+    write(notebook, kernelspec=deno, runt={"deno": {"permissions": ["--allow-net=a.org"]}})
+    assert "a part of a permission" in daemon.refused("new", "--notebook", str(notebook))

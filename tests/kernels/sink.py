@@ -32,7 +32,11 @@ class Sink:
         self.prepared.append(line)
 
     def kernel_launched(
-        self, interrupt_mode: str, found: bool = False, env_source: str = ""
+        self,
+        interrupt_mode: str,
+        found: bool = False,
+        env_source: str = "",
+        start_code: str = "",
     ) -> None:
         self.found.append(found)
         self.launched.put(interrupt_mode)

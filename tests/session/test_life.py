@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from proxy.message import Message
 from proxy.session.commands import (
     EndSession,
     RestartKernel,
@@ -339,3 +342,35 @@ def test_a_comm_message_has_no_reply_also_when_the_kernel_dies() -> None:
     ).expect(true_status("restarting"), RestartKernel())
     dead = with_a_kernel(policy=Policy(restart_limit=0)).when(kernel.dies())
     dead.when(alice.sends(sent)).expect(logs("message.refused"))
+
+
+# What a kernel is to run before it is anybody's
+
+
+def starts_with_code(asked: Message) -> tuple[Playbook, Message]:
+    """A kernel that is to run something first, up to when it was sent that. Returns it as well."""
+    playbook = play(Session("kmux-1")).when(alice.sends(asked))
+    playbook.when(msgspec.structs.replace(kernel.launches(), start_code="drop()"))
+    question = question_of(playbook, "kernel_info_request")
+    busy = status("busy", question)
+    playbook.when(kernel.answers(None, reply(question, **kernel_info())), kernel.publishes(busy))
+    first = question_of(playbook, "execute_request")
+    playbook.expect(to_all(busy), asks_kernel("execute_request", code="drop()", silent=True))
+    return playbook, first
+
+
+def test_what_it_is_to_run_first_runs_before_what_frontends_sent() -> None:
+    asked = cell()
+    playbook, first = starts_with_code(asked)
+    playbook.when(fires("prove")).expect()
+    assert playbook.session.execution_state == "starting"
+    playbook.when(kernel.answers(None, reply(first))).expect(to_kernel(asked, from_=alice))
+
+
+def test_where_that_fails_nobody_gets_it() -> None:
+    playbook, first = starts_with_code(cell())
+    failed = reply(first, status="error", evalue="no")
+    playbook.when(kernel.answers(None, failed)).expect(
+        logs("kernel.start_code_failed"), asks_kernel("shutdown_request", CONTROL, restart=False)
+    )
+    assert playbook.session.execution_state == "starting"
