@@ -51,7 +51,8 @@ class Lab:
         # The widgets of its kernels do not repeat what a frontend has told them.
         silent = {"JUPYTER_WIDGETS_ECHO": "0"}
         workplace.kernelspec("python3-silent", command, "python", env=silent)
-        daemon.kmux("kernelspec", "install", "--kernel", "python3-silent", "--user", **ENVIRONMENT)
+        for kernel in "python3-silent", "auto":
+            daemon.kmux("kernelspec", "install", "--kernel", kernel, "--user", **ENVIRONMENT)
 
     def server(self, name: str = "first") -> LabServer:
         """One of the servers, which goes on for the other tests. "plain" knows no widgets."""
@@ -106,12 +107,13 @@ class Desk:
     def file(self) -> Path:
         return self.lab.workplace.root / self.notebook
 
-    def write(self, *cells: str, kernel: str = "python3") -> None:
+    def write(self, *cells: str, kernel: str = "python3", **metadata: Any) -> None:
         """Write the notebook; a last cell is for questions to the kernel."""
         made = nbformat.v4.new_notebook(
             cells=[nbformat.v4.new_code_cell(cell) for cell in (*cells, "")]
         )
-        name = self.lab.way.kernel.format(kernel)
+        name = self.lab.way.auto if kernel == "auto" else self.lab.way.kernel.format(kernel)
+        made.metadata.update(metadata)
         made.metadata["kernelspec"] = {"name": name, "display_name": name, "language": "python"}
         nbformat.write(made, self.file)
 

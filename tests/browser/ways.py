@@ -17,6 +17,8 @@ class Way:
     """Of ``jupyter lab``."""
     kernel: str = "{}-shared"
     """The kernelspec that stands for one of the machine."""
+    auto: str = "auto-shared"
+    """The one with which the notebook chooses."""
     binary: bool = True
     """Whether binary buffers get through. Those of a gateway kill jupyter_server's client of it."""
 
@@ -39,7 +41,7 @@ WAYS = {
         ),
         kernel="{}",
     ),
-    "gateway": Way(arguments=gateway, kernel="{}", binary=False),
+    "gateway": Way(arguments=gateway, kernel="{}", auto="auto", binary=False),
 }
 
 ENVIRONMENT = IN_DAEMON

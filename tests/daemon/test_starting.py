@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.frontends.kmux_process import Daemon, until
-from tests.frontends.test_cold_start import SlowPackage, notebook, slow  # noqa: F401 (fixtures)
+from tests.frontends.slow_package import SlowPackage
+from tests.frontends.test_cold_start import notebook, slow  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.timeout(120)
 
