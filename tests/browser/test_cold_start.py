@@ -21,7 +21,9 @@ def test_a_cell_shows_what_is_done_until_it_runs(desk: Desk) -> None:
     desk.write("import slow; slow.answer", kernel="auto", runt=listed)
     workplace.run_python(BIN / "jupyter", "trust", str(desk.file))
     window = desk.window()
-    # JupyterLab sends no cell before its kernel has answered kernel_info.
+    # JupyterLab takes no cell before its session is there: its server gives it once the kernel has
+    # answered kernel_info.
+    window.shows("starting")
     window.start(0)
     expect(window.output(0)).to_contain_text("kmux: building slow", timeout=PATIENT_MS)
     desk.photograph("cold")
