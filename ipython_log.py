@@ -1,0 +1,3 @@
+# IPython log file
+
+
