@@ -51,8 +51,17 @@ class Arrival:
 class Client:
     """Shell, iopub and heartbeat of one connection file."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], info: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        info: dict[str, Any],
+        *,
+        reconnect_ms: int | None = None,
+    ) -> None:
+        """``reconnect_ms`` is for a kernel that has yet to bind its ports: libzmq's 100 ms would be
+        measured with it."""
         self.author = Author(info["key"])
+        self._reconnect_ms = reconnect_ms
         self._shell = self._connect(context, zmq.DEALER, info, "shell")
         self._iopub = self._connect(context, zmq.SUB, info, "iopub")
         self._iopub.subscribe(b"")
@@ -69,6 +78,8 @@ class Client:
         socket.linger = 0
         socket.sndhwm = socket.rcvhwm = 0
         socket.rcvtimeo = int(ANSWER_SECONDS * 1000)
+        if self._reconnect_ms is not None:
+            socket.reconnect_ivl = self._reconnect_ms
         if kind == zmq.DEALER:
             socket.routing_id = self.author.session.encode()
         socket.connect(f"tcp://{info['ip']}:{info[f'{channel}_port']}")
@@ -97,6 +108,12 @@ class Client:
         for socket in (self._shell, self._iopub):
             while socket.poll(50):
                 receive_message(socket)
+
+    def greet(self) -> None:
+        """Ask kernel_info once; wait for the reply, and until iopub was heard."""
+        msg_id = self.send(self.author.message("kernel_info_request", {}))
+        self.hear(lambda _: True)
+        self.finish(msg_id)
 
     def ping(self) -> None:
         """Send one heartbeat and wait for its echo."""
@@ -161,8 +178,12 @@ class Client:
     def start_cell(self, code: str) -> bytes:
         """Send a cell and wait until its code runs. Returns its msg_id."""
         cell = self.send_cell(f"print('begun', flush=True)\n{code}")
-        self.hear(lambda m: cell in m[1 + PARENT] and b'"stream"' in m[1 + HEADER])
+        self.hear_print(cell)
         return cell
+
+    def hear_print(self, cell: bytes) -> None:
+        """Wait until a cell has printed something."""
+        self.hear(lambda m: cell in m[1 + PARENT] and b'"stream"' in m[1 + HEADER])
 
     def end_cell(self, cell: bytes) -> list[bytes]:
         """Wait for a cell's idle and its reply. Returns the reply."""

@@ -52,6 +52,8 @@ class Effort:
     web_join_sliders: int
     web_join_rounds: int
     web_join_busy_rounds: int
+    start_rounds: int
+    cold_start_rounds: int
 
 
 FULL = Effort(
@@ -98,6 +100,8 @@ FULL = Effort(
     web_join_sliders=100,
     web_join_rounds=5,
     web_join_busy_rounds=3,
+    start_rounds=9,
+    cold_start_rounds=3,
 )
 """Some 30 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
@@ -145,5 +149,7 @@ QUICK = Effort(
     web_join_sliders=100,
     web_join_rounds=1,
     web_join_busy_rounds=1,
+    start_rounds=2,
+    cold_start_rounds=1,
 )
 """Eight minutes, to see that everything works; the figures are rough."""

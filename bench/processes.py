@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -29,7 +30,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time of all its threads so far, to the nanosecond."""
-        return time.clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3)
+        return cpu_seconds(self.pid)
 
     def settled_cpu_seconds(self) -> float:
         """Like :meth:`cpu_seconds`, once it has stopped to rise."""
@@ -116,3 +117,23 @@ def wait_for_file(path: Path, process: Process, seconds: float = 30.0) -> None:
         if time.monotonic() > deadline:
             raise BenchError(f"{process.name} wrote no {path.name} in {seconds:.0f} s")
         time.sleep(0.02)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all threads of a process so far, to the nanosecond."""
+    return time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a process has of it, in bytes: RSS, and PSS, in which what is shared counts in part."""
+
+    resident: int
+    proportional: int
+
+
+def memory_of(pid: int) -> Memory:
+    """Look at a process's memory (proc(5), ``smaps_rollup``)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return Memory(kilobytes["Rss"] * 1024, kilobytes["Pss"] * 1024)

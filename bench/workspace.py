@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SYNTHETIC = "bench-synthetic"
@@ -20,6 +20,7 @@ KERNEL_COMMANDS = {
 }
 _FOREIGN = ("JUPYTER", "JPY_", "IPYTHON", "KMUX", "XDG_", "PYTHON")
 """Variables that could point a process of the run at the user's own files."""
+_KMUX_DIRECTORIES = {"KMUX_RUNTIME_DIR": "k", "KMUX_DATA_DIR": "d", "KMUX_CACHE_DIR": "c"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,25 @@ class Workspace:
     def new_file(self, stem: str) -> Path:
         """Return a path that nothing has used yet."""
         return self.directory / f"{stem}-{next(self._numbers)}.json"
+
+
+def with_pool(workspace: Workspace, name: str, *, size: int, kernels: bool = True) -> Workspace:
+    """Return a workspace for a daemon of its own, which keeps so many environments waiting.
+
+    It shares uv's cache with others of the run, on the same file system as its environments: as
+    for a user, files are linked and not copied.
+    """
+    environment = dict(workspace.environment)
+    for variable, part in _KMUX_DIRECTORIES.items():
+        directory = workspace.directory / name / part
+        directory.mkdir(mode=0o700, parents=True)
+        environment[variable] = str(directory)
+    environment |= {
+        "UV_CACHE_DIR": str(workspace.directory / "uv"),
+        "KMUX_POOL_UV": str(size),
+        "KMUX_POOL_KERNELS": str(kernels).lower(),
+    }
+    return replace(workspace, environment=environment)
 
 
 def record_directory(workspace: Workspace, session: str) -> Path:
@@ -51,9 +71,7 @@ def open_workspace() -> Iterator[Workspace]:
             "JUPYTER_DATA_DIR": "data",
             "JUPYTER_PATH": "path",
             "JUPYTER_RUNTIME_DIR": "runtime",
-            "KMUX_RUNTIME_DIR": "k",
-            "KMUX_DATA_DIR": "d",
-            "KMUX_CACHE_DIR": "c",
+            **_KMUX_DIRECTORIES,
         }.items():
             (directory / part).mkdir(mode=0o700)
             environment[variable] = str(directory / part)

@@ -121,6 +121,8 @@ class LiveSession:
         except* Exception as bug:  # of one session: the others go on
             self.failure = InternalError(f"internal error: {bug.exceptions[0]!r}; see the log")
             log().error("internal.error", exc_info=bug)
+        if self._waiting is not None:  # the session has failed before it had its kernel
+            await self._waiting.end()
         self.ready.set()
         self.ended.set()
         self._ring()
@@ -134,6 +136,8 @@ class LiveSession:
             self._task_status = None
 
     async def _live(self) -> None:
+        if self._waiting is not None:
+            await self._begin_hand_over(self._waiting)
         carried = (self.directory.carried() if self._goes_on else None) or Carried(at=time.time())
         self.hosted = HostedSession(
             self._host, self._plan(carried), moved=self._moved, parted=self._client_parted
@@ -235,21 +239,31 @@ class LiveSession:
         )
         return prepared
 
-    async def _handed_over(self, options: LaunchOptions) -> Process:
-        """Have the kernel that waited. Raises :class:`KernelGone` where it cannot be."""
-        waiting, self._waiting = self._waiting, None
-        assert waiting is not None
+    async def _begin_hand_over(self, waiting: WarmKernel) -> None:
+        """Have the kernel that waits become this session's while the rest of that comes to be."""
         assert self._pool is not None
-        environment = self._pool.store.find(self.state.environment)
+        state = self.state
+        environment = self._pool.store.find(state.environment)
         try:
             if environment is None:
                 raise KernelGone("its environment is gone")
             command = in_environment(environment)
-            await waiting.hand_over(
-                cwd=options.cwd or os.getcwd(),
-                env=command.environment(options.env or os.environ),
-                arguments=options.arguments,
+            await waiting.begin(
+                cwd=state.cwd or os.getcwd(),
+                env=command.environment(state.env or os.environ),
+                arguments=state.arguments,
             )
+        except KernelGone as error:
+            log().info("kernel.started_fresh", why=str(error))
+            self._waiting = None
+            await waiting.end(keeps_directory=True)
+
+    async def _handed_over(self, options: LaunchOptions) -> Process:
+        """Have the kernel that waited. Raises :class:`KernelGone` where it cannot be."""
+        waiting, self._waiting = self._waiting, None
+        assert waiting is not None
+        try:
+            await waiting.handed_over()
             return adopt(self.directory.kernel)
         except (KernelGone, ConfigError) as error:
             await waiting.end(keeps_directory=True)

@@ -83,18 +83,33 @@ class WarmKernel:
     ) -> None:
         """Make it the kernel that is started in that directory, with all of that environment.
 
-        When this returns it is one; what the user has run at a start (extensions, startup files)
-        comes next, and then its first request. Raises :class:`KernelGone` where it cannot be: then
-        a kernel is to be started anew, and this one ended, as when this is cancelled.
+        Raises :class:`KernelGone` where it cannot be: then a kernel is to be started anew, and this
+        one ended, as when this is cancelled.
         """
+        await self.begin(cwd=cwd, env=env, arguments=arguments)
+        await self.handed_over()
+
+    async def begin(
+        self, *, cwd: str, env: Mapping[str, str], arguments: Sequence[str] = ()
+    ) -> None:
+        """Tell it to become that kernel. It takes some milliseconds, of which most are for the
+        history's file to be on the disk. Raises as :meth:`hand_over`."""
         why = hindrance(self.started_with, env, arguments)
         if why is not None:
             raise KernelGone(f"a kernel that waited is of no use: {why}")
         if session := env.get("JPY_SESSION_NAME"):  # jupyter_client would have written it
             self._note(session)
-        answer: dict[str, str] = {}
         with trio.move_on_after(HAND_OVER_SECONDS), suppress(trio.BrokenResourceError):
             await self._channel.send_all(_line({"cwd": cwd, "env": dict(env)}))
+
+    async def handed_over(self) -> None:
+        """Wait until it is that kernel.
+
+        What the user has run at a start (extensions, startup files) comes next, and then its first
+        request. From then on it belongs to its directory's session. Raises as :meth:`hand_over`.
+        """
+        answer: dict[str, str] = {}
+        with trio.move_on_after(HAND_OVER_SECONDS), suppress(trio.BrokenResourceError):
             answer = await self._answer()
         if answer.get("state") != "runs":
             why = answer.get("why") or await self._last_words()

@@ -143,7 +143,7 @@ class BlobStore(Blobs):
         self._recent: dict[str, float] = {}
         """When a blob was put, the latest at the end, while that is not long ago."""
         with disk.storing(f"use the blobs in {directory}"):
-            disk.make_directory(directory)
+            disk.make_directory(directory)  # its name is synced with the record's first document
             shards = list(_shards(directory))
             for shard in shards:
                 disk.remove_leftovers(shard)
@@ -176,7 +176,8 @@ class BlobStore(Blobs):
         self._forget_puts()
         with disk.storing(f"store a blob in {self.directory}"):
             if _size(target) != size:
-                disk.make_directory(shard)
+                for changed in disk.make_directory(shard):
+                    disk.sync_directory(changed)
                 self._unsynced.add(shard)
                 self._store(parts, size, target, _names_of(sha256, shard))
         return sha256

@@ -37,14 +37,18 @@ def storing(doing: str) -> Iterator[None]:
         raise StoreError(f"{why}; see KMUX_DATA_DIR") from error
 
 
-def make_directory(path: Path) -> None:
-    """Make a directory that nobody else can look into, and those above it."""
+def make_directory(path: Path) -> list[Path]:
+    """Make a directory that nobody else can look into, and those above it.
+
+    Returns those in which there is a new name, outermost first: it is on the disk after
+    :func:`sync_directory`.
+    """
     if path.is_dir():
-        return
-    make_directory(path.parent)
+        return []
+    changed = make_directory(path.parent)
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    sync_directory(path.parent)
+    return [*changed, path.parent]
 
 
 def open_file(path: Path, flags: int) -> int:
@@ -59,15 +63,17 @@ def write_all(descriptor: int, part: Part) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def write_aside(path: Path, parts: Sequence[Part]) -> Path:
-    """Write what is to be at ``path``, with another name. It is on the disk when this returns."""
+def write_aside(path: Path, parts: Sequence[Part], *, synced: bool = True) -> Path:
+    """Write what is to be at ``path``, with another name. It is on the disk when this returns, if
+    it is to be ``synced``."""
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
     try:
         descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             for part in parts:
                 write_all(descriptor, part)
-            os.fsync(descriptor)
+            if synced:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -76,9 +82,12 @@ def write_aside(path: Path, parts: Sequence[Part]) -> Path:
     return temporary
 
 
-def replace(path: Path, parts: Sequence[Part]) -> None:
-    """Write a file anew. Its name is on the disk after :func:`sync_directory`."""
-    temporary = write_aside(path, parts)
+def replace(path: Path, parts: Sequence[Part], *, synced: bool = True) -> None:
+    """Write a file anew. Its name is on the disk after :func:`sync_directory`.
+
+    One that is not ``synced`` may be empty after a power failure.
+    """
+    temporary = write_aside(path, parts, synced=synced)
     try:
         temporary.replace(path)
     except BaseException:

@@ -56,7 +56,8 @@ class RecordFiles:
     def __init__(self, directory: Path, *, blob_limit_bytes: int = LIMIT_BYTES) -> None:
         """Take over a directory, or make it, and remove what a crash left behind.
 
-        Raises :class:`ConfigError` where another process writes this record.
+        It waits for no disk: the event loop may call it. Raises :class:`ConfigError` where another
+        process writes this record.
         """
         self.directory = directory
         self.epoch = 0
@@ -70,7 +71,7 @@ class RecordFiles:
         self._log_has_rubbish = False
         """Whether half a change is at its end, of an append that failed."""
         with disk.storing(f"use the record in {directory}"):
-            disk.make_directory(directory)
+            self._unsynced = disk.make_directory(directory)
             self._lock: int | None = take_lock(directory)
         try:
             disk.remove_leftovers(directory)
@@ -135,6 +136,9 @@ class RecordFiles:
             raise InternalError(f"epoch {number} cannot follow epoch {self.epoch}")
         self.blobs.sync()
         with disk.storing(f"write the record in {self.directory}"):
+            while self._unsynced:
+                disk.sync_directory(self._unsynced[-1])
+                self._unsynced.pop()
             log = self._write_epoch(number, snapshot, root)
             self._go_on(number, log, 0)
             disk.sync_directory(self.directory)

@@ -31,6 +31,7 @@ def remembered(directory: Path) -> Place:
 
 
 def remember(directory: Path, place: Place) -> None:
-    """Keep a place for the next time, if that is possible."""
+    """Keep a place for the next time, if that is possible. A power failure may lose it: nobody is
+    to wait for the disk."""
     with contextlib.suppress(StoreError), disk.storing("keep the record's port"):
-        disk.replace(directory / FILE, [msgspec.json.encode(place)])
+        disk.replace(directory / FILE, [msgspec.json.encode(place)], synced=False)

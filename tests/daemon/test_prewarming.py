@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,19 @@ def test_who_installs_something_finds_it_again_over_restarts_and_stops(daemon: D
     again = new(daemon, notebook)
     assert again["environment"] == info["environment"]
     assert answer(daemon.attach(again["connection_file"]), USE) == "42"
+
+
+@pytest.mark.thorough
+def test_a_session_that_fails_before_it_has_its_kernel_leaves_none(daemon: Daemon) -> None:
+    notebook = write(daemon.workplace.root / "a.ipynb")
+    warm(daemon)
+    kernels = waiting_kernels(daemon)
+    assert kernels
+    runtime = daemon.workplace.root / "runtime"
+    shutil.rmtree(runtime)
+    runtime.write_text("no connection file can be written here")
+    assert "cannot write the connection file" in daemon.refused("new", "--notebook", str(notebook))
+    until(lambda: all(has_ended(each.pid) for each in kernels), "it was asked to begin, and ended")
 
 
 def test_a_daemon_that_is_killed_leaves_no_kernel_and_the_next_one_goes_on(daemon: Daemon) -> None:

@@ -62,8 +62,8 @@ def test_other_troubles_name_the_setting() -> None:
 
 def test_directories_are_for_nobody_else(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
-    disk.make_directory(tmp_path / "a" / "b")
-    disk.make_directory(tmp_path / "a" / "b")
+    assert disk.make_directory(tmp_path / "a" / "b") == [tmp_path, tmp_path / "a"]
+    assert disk.make_directory(tmp_path / "a" / "b") == [], "no name is new"
     for path, mode in ((tmp_path, 0o755), (tmp_path / "a", 0o700), (tmp_path / "a/b", 0o700)):
         assert stat.S_IMODE(path.stat().st_mode) == mode
 

@@ -381,6 +381,30 @@ def test_killed_at_any_instant_of_a_new_epoch_there_is_one_of_the_two(
     assert len(found) > 10
 
 
+def test_to_open_a_record_waits_for_no_disk_and_its_first_document_for_its_directory(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def note(call: str, what: Any) -> None:
+        if call == "fsync":
+            done.append(Path(os.readlink(f"/proc/self/fd/{what}")).name)
+        elif call == "replace":
+            done.append("replace")
+
+    with monkeypatch.context() as patch:
+        before_each_system_call(patch, note)
+        files = RecordFiles(directory)
+        files.load()
+        assert done == []
+        files.begin_epoch(1, Growing(1).snapshot, root_of(1))
+        assert done[: done.index("replace")][:2] == ["records", directory.parents[1].name]
+        done.clear()
+        files.begin_epoch(2, Growing(2).snapshot, root_of(2))
+        assert "records" not in done, "it is there"
+    files.close()
+
+
 def test_nothing_is_given_up_before_what_takes_its_place_is_on_the_disk(
     files: RecordFiles, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
