@@ -55,6 +55,7 @@ EVENTS = frozenset(
         "message.unroutable",
         "pool.dropped",
         "pool.made",
+        "pool.not_given_back",
         "pool.waits",
         "queue.dropped",
         "record.damaged",

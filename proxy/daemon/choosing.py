@@ -13,10 +13,11 @@ from proxy import trust
 from proxy.environments import consent, finding, preparation, uv
 from proxy.environments.chosen import channels_of, choice_of
 from proxy.environments.chosen import pool as chosen_pool
-from proxy.environments.detection import Detection
+from proxy.environments.detection import FROM_NOTEBOOK, Detection
 from proxy.environments.pool import Pool
 from proxy.environments.progress import Progress
 from proxy.environments.wishes import Kind
+from proxy.errors import ConfigError
 from proxy.kernel_command import KernelCommand
 from proxy.kernels import specs
 from proxy.kernels.process import LaunchOptions
@@ -69,18 +70,26 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
         return self.detection.source
 
 
-async def choose(wanted: Wanted, settings: Settings) -> Chosen:
+async def choose(wanted: Wanted, settings: Settings, *, had: str = "") -> Chosen:
     """Look up which kernel it is to be, and in which environment.
+
+    ``had`` is where the last one's environment was from, which a notebook that is gone cannot say
+    any more.
 
     Raises :class:`ConfigError` where that cannot be known, :class:`NotTrusted` where the notebook
     lists packages and nobody stands for it.
     """
-    return await trio.to_thread.run_sync(_choose, wanted, settings)
+    return await trio.to_thread.run_sync(_choose, wanted, settings, had)
 
 
-def _choose(wanted: Wanted, settings: Settings) -> Chosen:
+def _choose(wanted: Wanted, settings: Settings, had: str) -> Chosen:
     notebook = Path(wanted.notebook) if wanted.notebook is not None else None
     text = finding.text_of(notebook) if notebook is not None else None
+    if text is None and had in FROM_NOTEBOOK:
+        raise ConfigError(
+            f"{notebook} is not there any more, which lists what its kernel needs; put it back, or "
+            "begin another session"
+        )
     choice = choice_of(settings, specs.RealKernelSpecManager().find_kernel_specs())
     detection = finding.of_text(text, notebook, Path(wanted.cwd or "."), choice)
     if notebook is not None:

@@ -7,11 +7,11 @@ ports and keys.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -20,22 +20,18 @@ import zmq
 from proxy.bell import Bell
 from proxy.daemon import external
 from proxy.daemon.carrier import Carrier
-from proxy.daemon.choosing import Tell, Wanted, choose, complete
 from proxy.daemon.control import visible
 from proxy.daemon.kept_state import KeptState
+from proxy.daemon.session_environment import SessionEnvironment
 from proxy.daemon.session_ports import SessionPorts
 from proxy.daemon.state import SessionDirectory, SessionState
 from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.daemon.web_doors import KINDS, WebDoors
 from proxy.endpoints.endpoint import Endpoint
-from proxy.environments.pool import Pool
-from proxy.environments.preparation import in_environment
-from proxy.errors import ConfigError, InternalError, KernelGone, KmuxError
+from proxy.errors import ConfigError, InternalError, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
-from proxy.kernels.adopted import adopt
 from proxy.kernels.eavesdropping import Early
-from proxy.kernels.process import LaunchOptions, Process
-from proxy.kernels.warm import WarmKernel
+from proxy.kernels.process import LaunchOptions
 from proxy.logs import log, speak_for
 from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
@@ -50,6 +46,10 @@ RETURN_SECONDS = 60.0
 """How long what is published is kept for those who listened to an earlier daemon. Their libzmq
 connects again within 0.2 s, but one that does not read does not see that it has to."""
 
+if TYPE_CHECKING:
+    from proxy.daemon.prewarming import Prewarming
+    from proxy.kernels.warm import WarmKernel
+
 
 class LiveSession:
     """A session that runs in this daemon. :meth:`run` is its life."""
@@ -63,13 +63,13 @@ class LiveSession:
         goes_on: bool = False,
         early: zmq.Socket[bytes] | None = None,
         waiting: WarmKernel | None = None,
-        pool: Pool | None = None,
+        prewarming: Prewarming | None = None,
         stirred: Callable[[], None] = lambda: None,
     ) -> None:
         """``goes_on`` is whether an earlier daemon had it, ``early`` a subscription to its kernel's
         iopub that was made while that one had it still. ``waiting`` is a kernel that is started
-        already, ``pool`` where further ones have their environments from. ``stirred`` is called
-        whenever there may be something else to say of it."""
+        already, ``prewarming`` where its environment is from. ``stirred`` is called whenever there
+        may be something else to say of it."""
         self._stirred = stirred
         self._early = early
         self.directory = SessionDirectory(state.id)
@@ -88,8 +88,9 @@ class LiveSession:
         self._goes_on = goes_on
         self._idle_since = time.time()
         self._bells: set[Bell] = set()
-        self._waiting = waiting
-        self._pool = pool
+        self._environment = SessionEnvironment(
+            self._kept, self.directory.kernel, settings, prewarming, waiting
+        )
         self._task_status: trio.TaskStatus[None] | None = None
 
     @property
@@ -121,14 +122,13 @@ class LiveSession:
         except* Exception as bug:  # of one session: the others go on
             self.failure = InternalError(f"internal error: {bug.exceptions[0]!r}; see the log")
             log().error("internal.error", exc_info=bug)
-        if self._waiting is not None:  # the session has failed before it had its kernel
-            await self._waiting.end()
         self.ready.set()
         self.ended.set()
         self._ring()
         self._kept.is_over = True
         self.ports.ended()
         self._started()
+        await self._environment.close()
 
     def _started(self) -> None:
         if self._task_status is not None:
@@ -136,8 +136,7 @@ class LiveSession:
             self._task_status = None
 
     async def _live(self) -> None:
-        if self._waiting is not None:
-            await self._begin_hand_over(self._waiting)
+        await self._environment.begin()
         carried = (self.directory.carried() if self._goes_on else None) or Carried(at=time.time())
         self.hosted = HostedSession(
             self._host, self._plan(carried), moved=self._moved, parted=self._client_parted
@@ -155,7 +154,6 @@ class LiveSession:
         else:
             self.ports.attach("shared")
         external.publish(self.state)
-        self.directory.kernel.belongs()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._carrier.run)
             nursery.start_soon(self._forget_missed)
@@ -205,8 +203,8 @@ class LiveSession:
             goes_on=self._goes_on,
             identity=state.identity,
             early=Early(self._early, carried.last_published) if self._early is not None else None,
-            waiting=self._handed_over if self._waiting is not None else None,
-            prepare=self._prepare if state.auto else None,
+            waiting=self._environment.handed_over if self._environment.waits else None,
+            prepare=self._environment.prepare if state.auto else None,
             policy=policy,
             records=state.record,
             retention=RetentionPolicy(
@@ -215,59 +213,6 @@ class LiveSession:
                 seconds=self._settings.keep_days * 86400 or None,
             ),
         )
-
-    async def _prepare(self, options: LaunchOptions, tell: Tell) -> LaunchOptions:
-        """Have what the notebook asks for now, before a kernel is launched."""
-        state = self.state
-        wanted = Wanted(notebook=state.notebook, cwd=state.cwd, env=state.env, trust=state.trust)
-        chosen = await choose(wanted, self._settings)
-        prepared = await complete(
-            options,
-            chosen,
-            wanted,
-            self._settings,
-            tell,
-            had=state.environment,
-            pool=self._pool,
-        )
-        command = prepared.command
-        self.keep(
-            kernel_name=chosen.kernel_name,
-            language=chosen.language,
-            env_source=chosen.env_source,
-            environment=command.key if command is not None else "",
-        )
-        return prepared
-
-    async def _begin_hand_over(self, waiting: WarmKernel) -> None:
-        """Have the kernel that waits become this session's while the rest of that comes to be."""
-        assert self._pool is not None
-        state = self.state
-        environment = self._pool.store.find(state.environment)
-        try:
-            if environment is None:
-                raise KernelGone("its environment is gone")
-            command = in_environment(environment)
-            await waiting.begin(
-                cwd=state.cwd or os.getcwd(),
-                env=command.environment(state.env or os.environ),
-                arguments=state.arguments,
-            )
-        except KernelGone as error:
-            log().info("kernel.started_fresh", why=str(error))
-            self._waiting = None
-            await waiting.end(keeps_directory=True)
-
-    async def _handed_over(self, options: LaunchOptions) -> Process:
-        """Have the kernel that waited. Raises :class:`KernelGone` where it cannot be."""
-        waiting, self._waiting = self._waiting, None
-        assert waiting is not None
-        try:
-            await waiting.handed_over()
-            return adopt(self.directory.kernel)
-        except (KernelGone, ConfigError) as error:
-            await waiting.end(keeps_directory=True)
-            raise KernelGone(str(error)) from None
 
     def stop(self) -> None:
         """End it: the kernel is asked, then made to end; one that was found is let go of."""

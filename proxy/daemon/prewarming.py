@@ -105,7 +105,7 @@ class Prewarming:
         A notebook that has installed something into its own gets that again. Raises
         :class:`StoreError`.
         """
-        own = self.pool.own(notebook) if notebook is not None else None
+        own = self.pool.own(notebook, kind) if notebook is not None else None
         if own is not None:
             return Taken(environment=own)
         suited = [
@@ -125,7 +125,8 @@ class Prewarming:
             return Taken(environment=environment, ident=waiting.ident, kernel=waiting.kernel)
         why = self._hindrance(environment.key, waiting.kernel, variables, arguments)
         log().info("kernel.started_fresh", why=why)
-        self._variables = dict(variables)
+        if not any("\0" in text for pair in variables.items() for text in pair):
+            self._variables = dict(variables)
         await waiting.kernel.end()
         return Taken(environment=environment)
 
@@ -146,10 +147,11 @@ class Prewarming:
 
     async def given_back(self, key: str) -> None:
         """A session is over that had this environment, of the pool or not."""
-        try:
-            await trio.to_thread.run_sync(self.pool.given_back, key)
-        except KmuxError as error:
-            log().warning("pool.waits", kind="any", why=str(error))
+        with trio.CancelScope(shield=True):
+            try:
+                await trio.to_thread.run_sync(self.pool.given_back, key)
+            except (KmuxError, OSError) as error:
+                log().warning("pool.not_given_back", key=key, why=str(error))
 
     # For people
 
@@ -203,16 +205,22 @@ class Prewarming:
                 await self._hurry.wait()
             awaited, self._rounds_awaited = self._rounds_awaited, []
             if self._with_kernels:
-                await self._replace_unsuited()
-                for key in self._without_kernel():
-                    if self._failed.get(key, 0.0) <= trio.current_time():
-                        await self._start_in(key)
+                try:
+                    await self._fill()
+                except Exception:  # nobody's: the daemon goes on
+                    log().exception("internal.error", what="pool")
             for done in awaited:
                 done.set()
             if not self._rounds_awaited:
                 self._hurry = trio.Event()
             with trio.move_on_after(RETRY_SECONDS):
                 await self._bell.wait()
+
+    async def _fill(self) -> None:
+        await self._replace_unsuited()
+        for key in self._without_kernel():
+            if self._failed.get(key, 0.0) <= trio.current_time():
+                await self._start_in(key)
 
     def _without_kernel(self) -> list[str]:
         """Return the keys of the environments that wait alone, the next to be taken first."""
@@ -247,7 +255,7 @@ class Prewarming:
                 key=connection.new_key(),
                 identity=secrets.token_hex(8),
             )
-        except KmuxError as error:
+        except (KmuxError, OSError, ValueError) as error:
             self._failed[key] = trio.current_time() + RETRY_SECONDS
             log().warning("pool.waits", kind=environment.manifest.manager, why=str(error))
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from functools import partial
@@ -150,16 +151,17 @@ class Sessions:
         notebook = wish.notebook
         settings = self._settings
         kernel_name, env_source, language = wish.kernel, FROM_KERNELSPEC, ""
-        agreed, taken = "", None
+        agreed, chosen, taken = "", None, None
         if wish.kernel == AUTO:
             wanted = Wanted(notebook=notebook, cwd=wish.cwd, env=wish.env, trust=wish.trust)
             chosen = await choose(wanted, settings)
             kernel_name, env_source = chosen.kernel_name, chosen.env_source
             language, agreed = chosen.language, chosen.agreed
-            taken = await self._taken(chosen, wish)
         else:
             language = (await trio.to_thread.run_sync(specs.find, wish.kernel)).language
         name = self._name_for(wish.name, Path(notebook).stem if notebook else kernel_name)
+        if chosen is not None:  # from here on nothing fails: it would be nobody's
+            taken = await self._taken(chosen, wish)
         waiting = taken.kernel if taken is not None else None
         state = SessionState(
             id=taken.ident if taken is not None and waiting else secrets.token_hex(6),
@@ -193,7 +195,10 @@ class Sessions:
         if kind is None or self._prewarming is None:
             return None
         return await self._prewarming.take(
-            kind, notebook=wish.notebook, variables=wish.env, arguments=wish.arguments
+            kind,
+            notebook=wish.notebook,
+            variables=wish.env or os.environ,
+            arguments=wish.arguments,
         )
 
     async def adopt(self, wish: Adoption) -> LiveSession:
@@ -306,7 +311,7 @@ class Sessions:
             goes_on=goes_on,
             early=early,
             waiting=waiting,
-            pool=self._prewarming.pool if self._prewarming is not None else None,
+            prewarming=self._prewarming,
             stirred=partial(self.changes.note, state.id),
         )
         self._beginning.add(state.name)
@@ -326,8 +331,6 @@ class Sessions:
         if self._by_name.get(live.name) is live:
             del self._by_name[live.name]
             self.changes.note(live.state.id)
-        if live.state.environment and self._prewarming is not None:
-            await self._prewarming.given_back(live.state.environment)
 
     def _watch(self) -> None:
         """End the sessions whose time is over."""

@@ -118,6 +118,11 @@ class SessionDirectory:
         """Where its kernel's traces are."""
         return KernelDirectory(self.path, open_files=FOR_KERNELS)
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether it is a session's, and not only a kernel's that waits for one."""
+        return (self.path / STATE).exists()
+
     def write(self, state: SessionState) -> None:
         """Keep the state, whole or not at all. Raises :class:`StoreError`."""
         self._replace(STATE, msgspec.json.format(msgspec.json.encode(state)))
@@ -188,12 +193,12 @@ def sessions_directory() -> Path:
 
 def known() -> list[SessionDirectory]:
     """Return all directories of sessions, those too whose state cannot be read."""
-    return [each for each in _directories() if not each.kernel.is_prewarmed]
+    return [each for each in _directories() if each.is_begun or not each.kernel.is_prewarmed]
 
 
 def prewarmed() -> list[SessionDirectory]:
     """Return those whose kernel waits, or waited, for a session to come."""
-    return [each for each in _directories() if each.kernel.is_prewarmed]
+    return [each for each in _directories() if each.kernel.is_prewarmed and not each.is_begun]
 
 
 def _directories() -> list[SessionDirectory]:

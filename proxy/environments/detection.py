@@ -31,6 +31,8 @@ Source = Literal[
     "deno",
     "kernelspec",
 ]
+FROM_NOTEBOOK = ("uv:inline", "conda:inline", "uv:pep723")
+"""Those of which the notebook itself says what is installed."""
 DENO_LANGUAGES = ("typescript", "javascript", "deno")
 
 
@@ -79,7 +81,7 @@ class Detection(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_from_notebook(self) -> bool:
         """Whether the notebook itself says what to install: somebody else may have written it."""
-        return self.source in ("uv:inline", "conda:inline", "uv:pep723")
+        return self.source in FROM_NOTEBOOK
 
 
 def detect(wants: Wants, levels: Iterable[Level], choice: Choice) -> Detection:

@@ -144,13 +144,19 @@ class Pool:
             self._records.forget(key)
         return None
 
-    def own(self, notebook: str) -> Environment | None:
+    def own(self, notebook: str, kind: Kind) -> Environment | None:
         """Take the one that was kept for this notebook, as it was left; None where there is none.
 
         While a session has it, another one does not get it.
         """
         kept = [self._store.find(key) for key in self._records.kept()]
-        found = [each for each in kept if each is not None and notebook in each.used.notebooks]
+        found = [
+            each
+            for each in kept
+            if each is not None
+            and each.manifest.manager == kind
+            and notebook in each.used.notebooks
+        ]
         for environment in sorted(found, key=lambda each: -each.used.at):
             if self._records.take_kept(environment.key):
                 environment.note_use(notebook)

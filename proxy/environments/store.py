@@ -215,7 +215,7 @@ class Store:
     async def make(self, key: str, make: Make) -> Environment:
         """Make the environment of a key that nobody else makes; else as :meth:`made`."""
         prefix = self.prefix(key)
-        with self.workplace() as directory:
+        async with self.large_workplace() as directory:
             made = directory / _ENVIRONMENT
             manifest = await make(made, prefix)
             with explained(self._root):
@@ -285,19 +285,30 @@ class Store:
         Those of processes that were killed are :meth:`sweep`'s. Raises :class:`StoreError` where
         nothing can be written there.
         """
-        self._make_places()
-        directory = self._root / "building" / secrets.token_hex(8)
-        lock = self._maker(directory.name)
-        with explained(self._root):
-            held = hold(lock)
+        place = _Workplace(self._root / "building", self._begin_workplace)
         try:
             with explained(self._root):
-                directory.mkdir(mode=0o700)
-                yield directory
+                yield place.make()
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
-            lock.unlink(missing_ok=True)
-            os.close(held)
+            place.remove()
+
+    @asynccontextmanager
+    async def large_workplace(self) -> AsyncIterator[Path]:
+        """Likewise, for much: what is left is removed in a thread, which may take seconds."""
+        place = _Workplace(self._root / "building", self._begin_workplace)
+        try:
+            with explained(self._root):
+                yield place.make()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(place.remove)
+
+    def _begin_workplace(self, name: str) -> tuple[Path, int]:
+        """Return the lock of a directory of this name, and what holds it."""
+        self._make_places()
+        lock = self._maker(name)
+        with explained(self._root):
+            return lock, hold(lock)
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
@@ -316,6 +327,23 @@ class Store:
             yield
         finally:
             os.close(lock)
+
+
+class _Workplace:
+    """A directory that is held while something is made in it."""
+
+    def __init__(self, building: Path, begin: Callable[[str], tuple[Path, int]]) -> None:
+        self._directory = building / secrets.token_hex(8)
+        self._lock, self._held = begin(self._directory.name)
+
+    def make(self) -> Path:
+        self._directory.mkdir(mode=0o700)
+        return self._directory
+
+    def remove(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+        self._lock.unlink(missing_ok=True)
+        os.close(self._held)
 
 
 def _size(prefix: Path) -> Size:

@@ -130,7 +130,7 @@ class KernelDirectory:
 
     def forget(self) -> None:
         """Take the traces of a kernel that has ended away, but for its output."""
-        for name in (CONNECTION, _LAUNCH, _KEEPER_LINE, _PID, _EXIT):
+        for name in (CONNECTION, _LAUNCH, _KEEPER_LINE, _PID, _EXIT, PREWARMED):
             (self.path / name).unlink(missing_ok=True)
 
     def launch(self) -> Launch | None:

@@ -117,8 +117,10 @@ class Supervisor:
         return status
 
     def _never_launched(self) -> bool:
-        """Whether the earlier kmux ended before it came to launch a kernel."""
-        return self._options.kept_in is not None and self._options.kept_in.launch() is None
+        """Whether the earlier kmux ended before it came to launch a kernel, or to have the one
+        that waited."""
+        kept_in = self._options.kept_in
+        return kept_in is not None and (kept_in.launch() is None or kept_in.is_prewarmed)
 
     async def _next_kernel(self, found: bool) -> Process | None:
         """Return a kernel that runs. None: the end came before there was one."""

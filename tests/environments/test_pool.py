@@ -236,7 +236,7 @@ async def test_one_into_which_nothing_was_installed_is_removed(pool: Pool, store
     await trio.run_process([taken.python, "-E", "-c", "import six"])
     assert not pool.given_back(taken.key)
     assert store.all() == []
-    assert pool.own("/a.ipynb") is None
+    assert pool.own("/a.ipynb", "uv") is None
     assert not pool.given_back(taken.key)
     assert not pool.given_back("")
 
@@ -249,11 +249,11 @@ async def test_one_into_which_something_was_installed_is_the_notebook_s(
     assert pool.given_back(taken.key)
     assert pool.take("uv") is None, "it never waits again"
     assert taken.key not in pool.in_use(), "where room is needed, it may go"
-    assert pool.own("/b.ipynb") is None
-    assert Pool(store, [wish("other")]).own("/a.ipynb") == taken
-    assert pool.own("/a.ipynb") is None, "another session has it"
+    assert pool.own("/b.ipynb", "uv") is None
+    assert Pool(store, [wish("other")]).own("/a.ipynb", "uv") == taken
+    assert pool.own("/a.ipynb", "uv") is None, "another session has it"
     assert pool.given_back(taken.key), "what was installed is still there"
-    assert pool.own("/a.ipynb") == taken
+    assert pool.own("/a.ipynb", "uv") == taken
 
 
 async def test_without_a_notebook_nobody_would_get_it_again(pool: Pool, store: Store) -> None:
@@ -277,10 +277,10 @@ async def test_who_ended_while_nobody_looked_has_given_back(store: Store) -> Non
     now.sweep(in_use=[outlived.key])
     assert store.find(unchanged.key) is None
     assert now.in_use() == {outlived.key, lives.key}
-    assert now.own("/b.ipynb") == changed
-    assert now.own("/c.ipynb") is None
+    assert now.own("/b.ipynb", "uv") == changed
+    assert now.own("/c.ipynb", "uv") is None
     assert now.given_back(outlived.key)
-    assert now.own("/c.ipynb") == outlived
+    assert now.own("/c.ipynb", "uv") == outlived
 
 
 async def test_pruning_leaves_what_waits_and_what_is_taken(pool: Pool, store: Store) -> None:
@@ -291,7 +291,7 @@ async def test_pruning_leaves_what_waits_and_what_is_taken(pool: Pool, store: St
     await offer(store, SIX, "waits")
     assert [each.key for each in store.prune(0, pool.in_use())] == [kept.key]
     assert {each.key for each in store.all()} == {taken.key, "waits"}
-    assert pool.own("/a.ipynb") is None
+    assert pool.own("/a.ipynb", "uv") is None
     pool.sweep()
     assert Records(store.root / "pool").kept() == {}
 
