@@ -109,6 +109,7 @@ COVERED_ELSEWHERE = {
     "proxy.runner": "tests/frontends",
     "proxy.hosting": "tests/test_standard.py",
     "proxy.kernels.output": "tests/test_standard.py",
+    "proxy.kernels.warm_main": "tests/kernels/test_warm.py",
     "proxy.kernels.process": "tests/test_standard.py",
     "proxy.jupyter.lab": "tests/cli/test_lab.py",
     "proxy.cli.run": "tests/test_standard.py",

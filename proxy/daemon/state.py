@@ -183,5 +183,14 @@ def sessions_directory() -> Path:
 
 def known() -> list[SessionDirectory]:
     """Return all directories of sessions, those too whose state cannot be read."""
+    return [each for each in _directories() if not each.kernel.is_prewarmed]
+
+
+def prewarmed() -> list[SessionDirectory]:
+    """Return those whose kernel waits, or waited, for a session to come."""
+    return [each for each in _directories() if each.kernel.is_prewarmed]
+
+
+def _directories() -> list[SessionDirectory]:
     idents = sorted(path.name for path in sessions_directory().iterdir() if path.is_dir())
     return [SessionDirectory(ident) for ident in idents if not ident.startswith(".")]

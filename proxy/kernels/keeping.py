@@ -21,6 +21,8 @@ A kernel's directory has, beside what others keep there:
     its exit status as a shell has it, once it has ended
 ``output.log``
     what it wrote to stdout and stderr
+``prewarmed``
+    while it waits (``warm.py``) and belongs to no session
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ _KEEPER_LINE = "keeper"
 _PID = "pid"
 _EXIT = "exit"
 OUTPUT = "output.log"
+PREWARMED = "prewarmed"
 
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 KEPT_OUTPUT_BYTES = 4 * 1024 * 1024
@@ -88,18 +91,26 @@ class KernelDirectory:
     def output_file(self) -> Path:
         return self.path / OUTPUT
 
+    @property
+    def is_prewarmed(self) -> bool:
+        """Whether the kernel is nobody's yet."""
+        return os.path.exists(self.path / PREWARMED)
+
     def command(self) -> list[str]:
         """Return what goes ahead of a kernel's command line."""
         limit = "" if self._open_files is None else str(self._open_files)
         return ["/bin/sh", "-c", _KEEPER, "kmux-keeper", str(self.path), limit]
 
-    def begin(self, launch: Launch) -> int:
+    def begin(self, launch: Launch, *, prewarmed: bool = False) -> int:
         """Clear the last kernel's traces away. Returns a descriptor for what the next one writes.
 
-        Raises :class:`StoreError` where that cannot be.
+        ``prewarmed`` is whether it is nobody's until :meth:`belongs`. Raises :class:`StoreError`
+        where that cannot be.
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if prewarmed:
+                (self.path / PREWARMED).touch(mode=0o600)
             self.forget()
             raw = msgspec.json.encode(launch)
             descriptor = os.open(self.path / _LAUNCH, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -112,6 +123,10 @@ class KernelDirectory:
                 f"cannot write to {self.path}: {error.strerror}; make room there, or set "
                 "KMUX_DATA_DIR to another directory"
             ) from None
+
+    def belongs(self) -> None:
+        """Let a prewarmed kernel be a session's."""
+        (self.path / PREWARMED).unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Take the traces of a kernel that has ended away, but for its output."""
