@@ -154,7 +154,8 @@ class Surroundings:
         if self.data is None or (sessions := _usable(self.data / "sessions")) is None:
             return []
         directories = sorted(sessions.iterdir())
-        return [_stored(d) for d in directories if d.is_dir() and not d.name.startswith(".")]
+        stored = [_stored(d) for d in directories if d.is_dir() and not d.name.startswith(".")]
+        return [each for each in stored if each.state is not None or not each.kernel.is_prewarmed]
 
     @cached_property
     def processes(self) -> list[Process]:

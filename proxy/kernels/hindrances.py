@@ -66,6 +66,7 @@ BY_BEGINNING = {
 }
 READ_LATER = frozenset(
     {
+        "JUPYTER_TOKEN",  # a server's
         "PYTHONSTARTUP",  # a startup file: it is run when the kernel is handed over
         "PYTHONBREAKPOINT",  # by breakpoint()
         "PYTHONDOCS",

@@ -94,7 +94,7 @@ class KernelDirectory:
     @property
     def is_prewarmed(self) -> bool:
         """Whether the kernel is nobody's yet."""
-        return (self.path / PREWARMED).exists()
+        return os.path.exists(self.path / PREWARMED)
 
     def command(self) -> list[str]:
         """Return what goes ahead of a kernel's command line."""

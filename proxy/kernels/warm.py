@@ -157,7 +157,7 @@ class WarmKernel:
             raise KernelGone(f"a kernel that waited could not be handed over: {error}") from None
 
     async def until_it_waits(self) -> None:
-        """Raises :class:`KernelGone`."""
+        """Wait until it does. Raises :class:`KernelGone` with the reason where it never will."""
         answer: dict[str, str] = {}
         with trio.move_on_after(START_SECONDS), suppress(trio.BrokenResourceError):
             answer = await self._answer()

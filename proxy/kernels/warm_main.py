@@ -11,7 +11,7 @@ and what is sent to it meanwhile waits in its sockets. Heartbeats have a thread 
 
 On the end of the socket it ends at once, since kmux is gone: it is nobody's kernel yet.
 
-Python 3.9 and later, ipykernel 6 and 7.
+Python 3.9 and later, ipykernel 6.29 to 7.
 """
 
 import sys
@@ -29,12 +29,15 @@ import runpy  # noqa: F401 - "python -m" has it loaded
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 DEFERRED = ("init_gui_pylab", "init_extensions", "init_code")
 """The steps of a kernel's start that run what the user wrote, or read what is set for a notebook
 (MPLBACKEND, a matplotlibrc in its directory)."""
+KNOWN_VERSIONS = ((6, 29), (8,))
+"""Those of ipykernel whose start is known, from ... to before."""
 CONFIGURATION = ("ipython_config", "ipython_kernel_config")
 
 
@@ -64,7 +67,8 @@ def main() -> None:
         _look_around(app)
         if _configuration(app) != configuration:
             raise ValueError("its configuration files say something else by now")
-        _begin_history(app)
+        if app.shell:
+            app.shell.history_manager.new_session()
     except BaseException as error:
         _say(channel, state="failed", why=_one_line(error))
         _end(app)
@@ -72,6 +76,7 @@ def main() -> None:
     lines.close()
     channel.close()
     if app.shell:
+        app.shell.init_logstart()
         for step in DEFERRED:
             getattr(app, step)()
     sys.stdout.flush()  # nothing of this is to be shown as the first cell's
@@ -92,35 +97,45 @@ def _look_launched(command: "list[str]") -> None:
 def _initialised() -> Any:
     """Return the application as it is before the deferred steps.
 
-    It is no subclass, whose name would be seen in logs and by %config: methods of this one object
-    do nothing for a while.
+    It is no subclass, whose name would be seen in logs and by %config.
     """
+    import ipykernel
     from ipykernel.kernelapp import IPKernelApp
-    from IPython.core import history
+    from ipykernel.zmqshell import ZMQInteractiveShell
+    from IPython.core.history import HistoryManager
 
+    text: str = vars(ipykernel)["__version__"]
+    version = tuple(int(part) for part in text.split(".")[:2])
+    if not KNOWN_VERSIONS[0] <= version < KNOWN_VERSIONS[1]:
+        raise ValueError(f"what ipykernel {text} does at its start is not known")
     app: Any = IPKernelApp.instance()
-    manager: Any = history.HistoryManager
-    for step in DEFERRED:
-        setattr(app, step, _later)
-    # The history counts sessions by their beginning: "%history ~1/" is the one before. One that
-    # was never a session must not be counted, and the notebook's begins when it is handed over.
-    begin, manager.new_session = manager.new_session, _later
-    try:
+    with contextlib.ExitStack() as later:
+        # The history counts sessions by their beginning: "%history ~1/" is the one before. What
+        # waits is none, and if it was the notebook's, it would be older than it is.
+        later.enter_context(_deferred(HistoryManager, "new_session"))
+        # A log (InteractiveShell.logstart) begins in the notebook's directory.
+        later.enter_context(_deferred(ZMQInteractiveShell, "init_logstart"))
+        for step in DEFERRED:
+            later.enter_context(_deferred(app, step))
         app.initialize()
-    finally:
-        manager.new_session = begin
-    for step in DEFERRED:
-        delattr(app, step)
-    if app.shell and (app.shell.logstart or app.shell.logfile or app.shell.logappend):
-        raise ValueError("InteractiveShell.logstart has a log begin where a kernel is started")
     for extension in app.default_extensions if app.shell else ():
         with contextlib.suppress(ImportError):
             importlib.import_module(f"IPython.extensions.{extension}")
     return app
 
 
-def _later(*_: Any, **__: Any) -> None:
-    """Stand for a step that is taken later."""
+@contextlib.contextmanager
+def _deferred(owner: Any, step: str) -> Iterator[None]:
+    """Have a method do nothing while the context lasts."""
+    own = vars(owner).get(step)
+    setattr(owner, step, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, step)
+        else:
+            setattr(owner, step, own)
 
 
 def _configuration(app: Any) -> "list[tuple[str, str]]":
@@ -191,11 +206,6 @@ def _look_around(app: Any) -> None:
         shell.user_ns["__session__"] = os.environ["JPY_SESSION_NAME"]
     else:
         shell.user_ns.pop("__session__", None)
-
-
-def _begin_history(app: Any) -> None:
-    if app.shell:
-        app.shell.history_manager.new_session()
 
 
 def _say(channel: socket.socket, **what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from proxy.daemon.state import (
     SessionDirectory,
     SessionState,
     known,
+    prewarmed,
 )
 from proxy.errors import StoreError
+from proxy.kernels.keeping import Launch
 from proxy.message import MsgId
 from proxy.session import carrying
 from proxy.session.carrying import Carried
@@ -44,6 +47,16 @@ def test_what_is_written_is_read(directory: SessionDirectory) -> None:
     assert (directory.path / "session.json").stat().st_mode & 0o777 == 0o600
     directory.remove()
     assert known() == []
+
+
+def test_a_kernel_that_waits_for_a_session_is_none(directory: SessionDirectory) -> None:
+    launch = Launch(kernel_name="python3", interrupt_mode="signal", identity="me")
+    os.close(directory.kernel.begin(launch, prewarmed=True))
+    assert known() == []
+    assert [d.path for d in prewarmed()] == [directory.path]
+    directory.kernel.belongs()
+    assert [d.path for d in known()] == [directory.path]
+    assert prewarmed() == []
 
 
 def test_a_file_that_is_cut_anywhere_is_refused_in_one_line(directory: SessionDirectory) -> None:

@@ -12,6 +12,7 @@ from proxy.daemon.vocabulary import DaemonStatus
 from proxy.doctor.sessions import check
 from proxy.doctor.surroundings import Surroundings
 from proxy.errors import DaemonSilent
+from proxy.kernels.keeping import PREWARMED
 from tests.daemon.answering import info
 from tests.doctor.machine import Machine, bad, fixed, only
 
@@ -115,6 +116,14 @@ def test_a_directory_that_is_just_made_or_removed_is_none(machine: Machine) -> N
     found = only(check(Surroundings()))
     assert "/new/session.json is missing; its kernel has ended" in found.what
     assert fixed(found).startswith("set it aside as ")
+
+
+def test_that_of_a_kernel_that_waits_for_a_session_is_none(machine: Machine) -> None:
+    path = machine.data / "sessions" / "waits"
+    path.mkdir(parents=True)
+    (path / PREWARMED).touch()
+    os.utime(path, (0, 0))
+    assert bad(check(Surroundings())) == []
 
 
 def test_one_of_a_later_version_is_not_touched(machine: Machine) -> None:

@@ -7,7 +7,7 @@ It is code for the kernel's Python, which has nothing of ours.
 FACTS = r"""
 def facts():
     import asyncio, builtins, faulthandler, gc, inspect, json, locale, logging, multiprocessing
-    import os, pickle, resource, signal, sqlite3, stat, subprocess, sys, tempfile, threading
+    import os, pickle, resource, signal, sqlite3, subprocess, sys, tempfile, threading
     import time, warnings
     from concurrent.futures import ProcessPoolExecutor
 
@@ -17,21 +17,15 @@ def facts():
     history = shell.history_manager
     loop = asyncio.get_event_loop()
     child = "import os, sys; print(os.getcwd(), sys.path, sorted(os.environ.items()))"
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        spawned = pool.submit(eval, (
-            "[__import__('os').getcwd(), __import__('sys').argv, __import__('sys').path,"
-            " sorted(__import__('os').environ.items())]"
-        )).result()
 
-    def opened(number):
+    def inherited(number):
         try:
             target = os.readlink("/proc/self/fd/%s" % number)
-        except OSError:
+            return target.partition(":")[0] if os.get_inheritable(int(number)) else None
+        except OSError:  # closed by now
             return None
-        return target.partition(":")[0].partition("[")[0], os.get_inheritable(int(number))
 
-    return {
+    facts = {
         "sys.argv": sys.argv,
         "sys.orig_argv": getattr(sys, "orig_argv", None),
         "sys.path": sys.path,
@@ -52,7 +46,6 @@ def facts():
                                                  stdout=subprocess.PIPE).stdout.decode(),
         "of a shell": shell.getoutput("pwd; echo $TERM $MPLBACKEND $WANTED"),
         "magics": [shell.run_line_magic("pwd", ""), sorted(shell.magics_manager.magics["line"])],
-        "spawned": spawned,
         "__name__": __name__,
         "__main__": sorted((name, type(value).__name__) for name, value in vars(main).items()
                            if not name.startswith(("_i", "facts", "shown"))),
@@ -76,6 +69,7 @@ def facts():
         "history": [history.session_number, history.enabled, type(history.save_thread).__name__],
         "sessions in the history": sqlite3.connect(str(history.hist_file)).execute(
             "SELECT session, end, num_cmds FROM sessions").fetchall(),
+        "log": [shell.logger.logfname, shell.logger.log_active, os.listdir(".")],
         "user of messages": shell.parent.session.username,
         "logging": [[logging.getLogger(name).level,
                      [repr(type(each)) for each in logging.getLogger(name).handlers]]
@@ -92,7 +86,7 @@ def facts():
         "groups": [os.getpgid(0) == os.getsid(0) == os.getppid(), os.getpgid(0) == os.getpid()],
         "umask": [os.umask(0o022), os.getpriority(os.PRIO_PROCESS, 0),
                   sorted(os.sched_getaffinity(0))],
-        "open": sorted(filter(None, map(opened, os.listdir("/proc/self/fd"))), key=str),
+        "open for children": sorted(filter(None, map(inherited, os.listdir("/proc/self/fd")))),
         "places": [tempfile.gettempdir(), time.tzname, time.timezone, locale.setlocale(
                    locale.LC_ALL), locale.getlocale()],
         "gc": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
@@ -102,6 +96,14 @@ def facts():
         "pickled": repr(pickle.dumps(Kept)),
         "builtins": sorted(vars(builtins)),
     }
+    # Last, since its threads and pipes may be there for a moment more.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        spawned = pool.submit(eval, (
+            "[__import__('os').getcwd(), __import__('sys').argv, __import__('sys').path,"
+            " sorted(__import__('os').environ.items())]"
+        )).result()
+    return {**facts, "spawned": spawned}
 
 import json as shown
 print(shown.dumps(facts(), default=repr))

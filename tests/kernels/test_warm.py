@@ -47,7 +47,19 @@ COMMAND = command_of(sys.executable)
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """An environment in which nothing is read or written but in this test's directory."""
-    outside = ("JUPYTER", "IPYTHON", "KMUX", "JPY", "PYTEST", "PYTHON", "MPL", "XDG", "COVERAGE")
+    outside = (
+        "TERM",
+        "TMP",
+        "JUPYTER",
+        "IPYTHON",
+        "KMUX",
+        "JPY",
+        "PYTEST",
+        "PYTHON",
+        "MPL",
+        "XDG",
+        "COVERAGE",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
     return {**kept, "HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
 
@@ -109,7 +121,7 @@ def fresh(
 
 def facts_of(frontends: Frontends, directory: KernelDirectory) -> dict[str, Any]:
     client = frontends.attach(directory.connection_file, ready=False)
-    client.reply(client.kernel_info())
+    client.attach_without_welcome()  # there is none in ipykernel 6
     reply = client.run(FACTS)
     assert reply["status"] == "ok", "\n".join(reply["traceback"])
     facts: dict[str, Any] = json.loads(client.text().replace(str(directory.path), "DIRECTORY"))
@@ -129,8 +141,10 @@ def set_up_profile(env: Mapping[str, str]) -> None:
     """What a user has run at the start of each kernel."""
     profile = configure(
         env,
+        "import multiprocessing.process, tempfile; tempfile.gettempdir()",
         "c.InteractiveShellApp.exec_lines = ['import os; from_exec_lines = os.getcwd()']",
         "c.InteractiveShellApp.extensions = ['autoreload']",
+        "c.InteractiveShell.logfile = 'log.py'",
         "c.InteractiveShell.ast_node_interactivity = 'last_expr_or_assign'",
     )
     (profile / "startup" / "00-first.py").write_text(
@@ -181,6 +195,8 @@ async def test_it_is_what_would_have_been_started(
         "PATH": f"{notebooks}:{env['PATH']}",
         "JPY_SESSION_NAME": "a notebook.ipynb",
         "PWD": "/nowhere",
+        "TERM": "dumb",
+        "TMP": str(notebooks),
     }
     set_up_profile(env)
     started_with = {**env, "UNWANTED": "yes", "JPY_SESSION_NAME": "another", "TZ": "UTC"}
@@ -191,6 +207,7 @@ async def test_it_is_what_would_have_been_started(
 
     other = KernelDirectory(tmp_path / "other", open_files=500)
     (tmp_path / "ipython" / "profile_default" / "history.sqlite").unlink()
+    (notebooks / "log.py").unlink()
     with fresh(other, wanted, notebooks, command):
         expected = facts_of(frontends, other)
     assert expected["cwd"] == str(notebooks)
@@ -233,6 +250,7 @@ async def test_it_goes_on_like_any_kernel(
         adopted.release()
     await eventually(lambda: not kernel.is_alive)
     await kernel.end()
+    assert directory.launch() is not None, "it is a session's"
 
 
 async def test_it_is_in_the_history_when_it_was_handed_over(
@@ -349,7 +367,6 @@ async def test_a_python_without_ipykernel_says_so_in_one_line(
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("c.InteractiveShell.logstart = True", "InteractiveShell.logstart has a log begin"),
         ("import os; os._exit(7)", "exited with status 7"),
         ("import os, time; os.write(1, b'stuck\\n'); time.sleep(60)", "it does not answer"),
     ],
@@ -369,6 +386,15 @@ async def test_one_that_cannot_wait_says_why(
     with pytest.raises(KernelGone, match=why):
         await warm(nursery, directory, env)
     assert not directory.path.exists()
+
+
+async def test_a_version_that_nobody_has_looked_at_is_started_anew(
+    nursery: trio.Nursery, directory: KernelDirectory, env: dict[str, str], tmp_path: Path
+) -> None:
+    later = "import ipykernel; ipykernel.__version__ = '8.0.1'"
+    (tmp_path / "sitecustomize.py").write_text(later)
+    with pytest.raises(KernelGone, match=r"what ipykernel 8\.0\.1 does at its start is not known"):
+        await warm(nursery, directory, {**env, "PYTHONPATH": str(tmp_path)})
 
 
 async def test_only_the_plain_launcher_can_wait(
@@ -402,10 +428,10 @@ async def test_one_that_cannot_be_handed_over_says_why(
     tmp_path: Path,
     what: str,
 ) -> None:
-    configure(env, "import os; c.InteractiveShell.logfile = os.environ.get('LATER', '')")
+    configure(env, "import os; c.InteractiveShell.colors = os.environ.get('LATER', 'NoColor')")
     kernel = await warm(nursery, directory, env)
     cwd, why = str(tmp_path), "its configuration files say something else by now"
-    wanted = {**env, "LATER": "x"} if what == "configuration" else env
+    wanted = {**env, "LATER": "Linux"} if what == "configuration" else env
     if what == "directory":
         cwd, why = str(tmp_path / "none"), "FileNotFoundError: .*none"
     if what == "process":

@@ -1,0 +1,57 @@
+"""What becomes of an environment when its session ends, however far that came."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.daemon.test_choosing import answer, trust, wants, write
+from tests.daemon.test_prewarming import environments, new, waiting_kernels, warm
+from tests.frontends.kmux_process import Daemon, has_ended, until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+def test_a_name_that_is_taken_costs_no_environment(daemon: Daemon) -> None:
+    notebook = write(daemon.workplace.root / "a.ipynb")
+    warm(daemon)
+    daemon.kmux("new", "taken", "--kernel", "bash")
+    daemon.refused("new", "taken", "--notebook", str(notebook))
+    (kernel,) = waiting_kernels(daemon)
+    assert not has_ended(kernel.pid)
+    (key,) = environments(daemon)
+    assert new(daemon, notebook)["environment"] == key
+
+
+def test_a_notebook_that_wants_another_one_gives_the_first_one_back(daemon: Daemon) -> None:
+    notebook = write(daemon.workplace.root / "a.ipynb")
+    first = new(daemon, notebook)
+    trust(daemon, wants(notebook, "six==1.16.0"))
+    daemon.kmux("restart", "a")
+    until(lambda: first["environment"] not in environments(daemon), "nobody has it any more")
+    (listed,) = daemon.json("ps")
+    assert listed["env_source"] == "uv:inline"
+    notebook.unlink()
+    assert "is not there any more" in daemon.refused("restart", "a", status=3)
+
+
+def test_a_daemon_that_is_killed_while_it_hands_over_leaves_a_session_that_lives(
+    daemon: Daemon,
+) -> None:
+    notebook = write(daemon.workplace.root / "a.ipynb")
+    warm(daemon)
+    pid = daemon.pid
+    info = new(daemon, notebook)
+    sessions = daemon.workplace.root / "data" / "sessions" / "*"
+    (state,) = sessions.parent.glob("*/session.json")
+    os.kill(pid, signal.SIGKILL)
+    (state.parent / "prewarmed").touch()  # as it is until the kernel is the session's
+    for kernel in waiting_kernels(daemon):
+        kernel.kill()
+    client = daemon.attach(info["connection_file"], ready=False)
+    (listed,) = daemon.json("ps")
+    assert listed["status"] != "dead"
+    client.reply(client.kernel_info(), 30)
+    assert answer(client, "print(1)") == "1"
