@@ -30,6 +30,7 @@ from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.display import SECOND_INTERRUPT_SECONDS, Display
 from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.unix_front import UnixFront
+from proxy.environments import chosen as environments
 from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound
 from proxy.hosting import HostedSession, Plan, open_host
 from proxy.kernel_command import FROM_KERNELSPEC
@@ -79,6 +80,8 @@ class StandardSession:
 
     def __init__(self, language: str, env_source: str) -> None:
         self.file = Path()
+        self.environment = ""
+        """The key of the environment in the store that its kernel is in, where it is there."""
         self._env_source = env_source
         self._language = language
         self._began = time.time()
@@ -106,6 +109,7 @@ class StandardSession:
             pid=hosted.runner.kernel.pid,
             connection_file=str(self.file),
             env_source=self._env_source,
+            environment=self.environment,
             created=timestamp(self._began),
             problem=hosted.not_recorded,
             document=recorder.url if recorder is not None else None,
@@ -176,11 +180,12 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     found = connection.read(options.existing) if options.existing is not None else None
     kernel_name = _name_of(found) if found is not None else options.kernel
     wanted = Wanted(notebook=_notebook(), cwd=os.getcwd(), trust=options.trust)
-    chosen = None
+    chosen, pool = None, None
     if found is not None:
         language = env_source = ""
     elif options.kernel == AUTO:
         chosen = await choose(wanted, options.settings)
+        pool = await trio.to_thread.run_sync(environments.pool, options.settings)
         kernel_name, language, env_source = chosen.kernel_name, chosen.language, chosen.env_source
     else:
         language, env_source = specs.find(options.kernel).language, FROM_KERNELSPEC
@@ -196,9 +201,15 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     private.parent.mkdir(mode=0o700, exist_ok=True)
 
     async def prepare(launch: LaunchOptions, tell: Tell) -> LaunchOptions:
-        return await complete(
-            launch, await choose(wanted, options.settings), wanted, options.settings, tell
+        now = await choose(wanted, options.settings)
+        prepared = await complete(
+            launch, now, wanted, options.settings, tell, had=session.environment, pool=pool
         )
+        former = session.environment
+        session.environment = prepared.command.key if prepared.command is not None else ""
+        if former not in ("", session.environment) and pool is not None:
+            pool.given_back(former)
+        return prepared
 
     plan = Plan(
         name=name,
@@ -250,6 +261,8 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
             status = await hosted.run()
             nursery.cancel_scope.cancel()
     finally:
+        if pool is not None and session.environment:
+            pool.given_back(session.environment)
         front.close()
         for each in written:
             each.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.5
 Wait = Callable[[float], bool]
 
 
-def share(asked: NewSession, *, any_kernel: bool, replay: bool) -> None:
+def share(asked: NewSession, *, any_kernel: bool, replay: bool, trust: bool) -> None:
     """Have this session in the daemon, or find it there, and show who comes and goes.
 
     Returns when it has ended, or Ctrl-C was pressed twice. Raises :class:`Conflict` where there is
@@ -32,7 +32,7 @@ def share(asked: NewSession, *, any_kernel: bool, replay: bool) -> None:
     """
     display = Display(click.echo)
     daemon = client.running()
-    session = _found(daemon, asked, any_kernel) or steps.told(asked)
+    session = _found(daemon, asked, any_kernel) or steps.told(asked, trust=trust)
     replay_file = None
     if replay:
         attached = daemon.attach(session.name, AttachRequest(kind="replay"))

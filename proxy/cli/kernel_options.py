@@ -47,6 +47,9 @@ _OPTIONS = (
         show_default="setting record",
         help="Keep on the disk what happens: cells, outputs, widgets.",
     ),
+    click.option(
+        "--trust", is_flag=True, help="Install what the notebook lists, whoever has written it."
+    ),
     click.option("--kernel-curve", is_flag=True, help="Encrypt the kernel's side, where it can."),
 )
 

@@ -38,15 +38,11 @@ from proxy.kernel_command import FROM_KERNELSPEC
     metavar="HOURS",
     help="End it when it is older; 0: never.",
 )
-@click.option(
-    "--trust", is_flag=True, help="Install what the notebook lists, whoever has written it."
-)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, for scripts.")
 def command(
     name: str | None,
     notebook: str | None,
     cwd: str | None,
-    trust: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -65,7 +61,7 @@ def command(
     asked = wish(options, name=name, cwd=directory)
     if notebook is not None:
         asked = msgspec.structs.replace(asked, notebook=os.path.abspath(notebook))
-    session = steps.told(asked, trust=trust)
+    session = steps.told(asked, trust=options["trust"])
     if as_json:
         show_json(session)
         return

@@ -88,7 +88,12 @@ def command(kernel_arguments: tuple[str, ...], **options: Any) -> None:
     from proxy.cli import foreground
 
     asked = wish(options, name=options["name"], cwd=os.getcwd())
-    foreground.share(asked, any_kernel=options["kernel"] is None, replay=options["replay"])
+    foreground.share(
+        asked,
+        any_kernel=options["kernel"] is None,
+        replay=options["replay"],
+        trust=options["trust"],
+    )
 
 
 def _is_standalone(options: dict[str, Any], wanted: Settings) -> bool:
@@ -129,6 +134,7 @@ def _run_here(
         ),
         record=wanted.record,
         replay=options["replay"],
+        trust="yes" if options["trust"] else "",
     )
     status = trio.run(standard.run, chosen, click.echo)
     # Everything is closed. Python's own way out would put the signals' default action back

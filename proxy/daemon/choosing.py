@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 import trio
 
-from proxy import trust
 from proxy.environments import consent, finding, preparation, uv
 from proxy.environments.chosen import channels_of, choice_of
 from proxy.environments.chosen import pool as chosen_pool
@@ -93,7 +92,7 @@ def _choose(wanted: Wanted, settings: Settings, had: str) -> Chosen:
     choice = choice_of(settings, specs.RealKernelSpecManager().find_kernel_specs())
     detection = finding.of_text(text, notebook, Path(wanted.cwd or "."), choice)
     if notebook is not None:
-        consent.check(detection, notebook, text or "", wanted.trust, trust.is_trusted)
+        consent.check(detection, notebook, text or "", wanted.trust, _is_trusted)
     if detection.kernelspec is not None:
         spec = specs.find(detection.kernelspec)
         return Chosen(detection=detection, kernel_name=detection.kernelspec, language=spec.language)
@@ -101,6 +100,12 @@ def _choose(wanted: Wanted, settings: Settings, had: str) -> Chosen:
     return Chosen(
         detection=detection, kernel_name=KERNEL_NAMES[runtime], language=LANGUAGES[runtime]
     )
+
+
+def _is_trusted(text: str) -> bool:
+    from proxy import trust  # slow to import, and for notebooks that list something alone
+
+    return trust.is_trusted(text)
 
 
 async def complete(

@@ -111,6 +111,8 @@ class KernelDirectory:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if prewarmed:
                 (self.path / PREWARMED).touch(mode=0o600)
+            else:
+                self.belongs()
             self.forget()
             raw = msgspec.json.encode(launch)
             descriptor = os.open(self.path / _LAUNCH, os.O_WRONLY | os.O_CREAT, 0o600)
@@ -130,7 +132,7 @@ class KernelDirectory:
 
     def forget(self) -> None:
         """Take the traces of a kernel that has ended away, but for its output."""
-        for name in (CONNECTION, _LAUNCH, _KEEPER_LINE, _PID, _EXIT, PREWARMED):
+        for name in (CONNECTION, _LAUNCH, _KEEPER_LINE, _PID, _EXIT):
             (self.path / name).unlink(missing_ok=True)
 
     def launch(self) -> Launch | None:

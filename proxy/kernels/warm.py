@@ -132,7 +132,8 @@ class WarmKernel:
                 await self.reap()
         if keeps_directory:
             self.directory.forget()
-        else:
+            self.directory.belongs()
+        elif self.directory.is_prewarmed:  # else it is a session's by now
             shutil.rmtree(self.directory.path, ignore_errors=True)
 
     async def reap(self) -> None:
