@@ -32,6 +32,8 @@ Source = Literal[
     "kernelspec",
 ]
 DENO_LANGUAGES = ("typescript", "javascript", "deno")
+SHARED_SUFFIX = "-shared"
+"""Of kmux's kernelspec for a kernel that is shared, ``ir-shared``: the notebook wants ``ir``."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +90,7 @@ def detect(wants: Wants, levels: Iterable[Level], choice: Choice) -> Detection:
     Raises :class:`ConfigError` where what matches cannot be meant: packages that are none, a
     project file that cannot be read.
     """
+    wants = msgspec.structs.replace(wants, kernel=_unshared(wants.kernel, choice))
     runtime, rules = _runtime(wants, choice)
     if runtime == "kernelspec":
         return Detection(
@@ -105,6 +108,11 @@ def detect(wants: Wants, levels: Iterable[Level], choice: Choice) -> Detection:
 
 
 # Which kernel
+
+
+def _unshared(kernel: str, choice: Choice) -> str:
+    is_installed = kernel.lower() in {each.lower() for each in choice.kernelspecs}
+    return kernel if is_installed else kernel.removesuffix(SHARED_SUFFIX)
 
 
 def _runtime(wants: Wants, choice: Choice) -> tuple[Runtime, tuple[Rule, ...]]:
