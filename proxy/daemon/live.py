@@ -41,7 +41,7 @@ from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
 from proxy.record.opening import rename
 from proxy.session.carrying import Carried
-from proxy.session.lifecycle import Policy, State
+from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.settings import Settings
 
 FOUND = ("idle", "busy", "dead")
@@ -274,6 +274,15 @@ class LiveSession:
         self.hosted.runner.end()
 
     @property
+    def gone(self) -> KmuxError | None:
+        """Why it will have no kernel: its :attr:`failure`, or that somebody has stopped it."""
+        if self.failure is not None:
+            return self.failure
+        if self.ended.is_set() or self._lifecycle.state is State.ENDING:
+            return KernelGone(f"session {self.name!r} has ended: somebody has stopped it")
+        return None
+
+    @property
     def endpoints(self) -> list[Endpoint]:
         """Where its frontends are."""
         return [*self.ports.all(), *self.web.all()]
@@ -364,9 +373,13 @@ class LiveSession:
     @property
     def problem(self) -> str:
         """What a person should know, in one line."""
-        lifecycle = self.hosted.runner.session.machines.lifecycle
+        lifecycle = self._lifecycle
         dead = [lifecycle.cause] if lifecycle.state is State.DEAD else []
         return "; ".join([*dead, *self.ports.problems, *filter(None, [self.hosted.not_recorded])])
+
+    @property
+    def _lifecycle(self) -> Lifecycle:
+        return self.hosted.runner.session.machines.lifecycle
 
     def kind_of(self, client: ClientId) -> str:
         """Return the kind of endpoint that a client is at."""
