@@ -123,6 +123,7 @@ class KernelApi:
                 answer=self._restart,
                 summary="Restart the kernel, for everybody.",
                 gives=KernelModel,
+                refuses=(409,),
             ),
             WebSocketRoute(
                 path=f"{ONE}/channels",

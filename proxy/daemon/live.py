@@ -30,7 +30,7 @@ from proxy.daemon.web_doors import KINDS, WebDoors
 from proxy.endpoints.endpoint import Endpoint
 from proxy.environments.pool import Pool
 from proxy.environments.preparation import in_environment
-from proxy.errors import ConfigError, InternalError, KernelGone, KmuxError
+from proxy.errors import ConfigError, Conflict, InternalError, KernelGone, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
 from proxy.kernels.adopted import adopt
 from proxy.kernels.eavesdropping import Early
@@ -318,10 +318,18 @@ class LiveSession:
     def restart(self, for_whom: frozenset[ClientId] = frozenset()) -> None:
         """Restart the kernel, also one that is dead. ``for_whom`` as in :meth:`Runner.restart`.
 
-        Raises :class:`ConfigError` where it is not ours.
+        Raises :class:`ConfigError` where it is not ours, :class:`Conflict` where one is on its way:
+        its environment is what the notebook asked for when that began.
         """
         if self.state.found is not None:
             raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
+        machines = self.hosted.runner.session.machines
+        state, prepares = machines.lifecycle.state, machines.preparing.active
+        if state is State.LAUNCHING or (state is State.RESTARTING and prepares):
+            raise Conflict(
+                f"the kernel of {self.name} is still being prepared; wait until it is there, or "
+                f"end it: kmux stop {self.name}"
+            )
         self.hosted.runner.restart(for_whom)
 
     def is_of(self, kernel: str) -> bool:

@@ -69,6 +69,19 @@ def test_who_waits_for_a_session_that_is_stopped_is_told(
     assert said.splitlines()[-1].endswith("session 'a' has ended: somebody has stopped it")
 
 
+def test_a_kernel_that_is_being_prepared_is_not_restarted(
+    daemon: Daemon,
+    notebook: Path,  # noqa: F811
+    slow: SlowPackage,  # noqa: F811
+) -> None:
+    with asked(daemon, notebook, slow) as waits:
+        assert "still being prepared" in daemon.refused("restart", "a")
+        slow.may_go_on()
+        shown, _ = waits.communicate(timeout=60)
+        assert shown.startswith("a: kernel python3, process ")
+    assert daemon.kmux("restart", "a", timeout=60).startswith("restarted a: process ")
+
+
 def test_who_waits_is_told_that_the_next_daemon_goes_on_with_it(
     daemon: Daemon,
     notebook: Path,  # noqa: F811
