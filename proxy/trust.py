@@ -36,11 +36,15 @@ warnings.filterwarnings("ignore", category=MissingIDFieldWarning)
 def is_trusted(text: str) -> bool:
     """Whether Jupyter trusts a notebook, here and for this user."""
     try:
-        notebook = _read(text)
-        with_code = any(cell.cell_type == "code" for cell in notebook.cells)
-        return with_code and bool(_notary().check_signature(notebook))
+        return bool(_notary().check_signature(_read(text)))
     except (*UNREADABLE, nbformat.ValidationError):
         return False
+
+
+def is_output_trusted(text: str) -> bool:
+    """Whether Jupyter trusts what a notebook shows: one without code shows nothing yet that
+    anybody could have looked at."""
+    return is_trusted(text) and any(cell.cell_type == "code" for cell in _read(text).cells)
 
 
 def trust(text: str) -> bool:

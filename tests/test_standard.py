@@ -73,6 +73,8 @@ def test_ps_lists_what_runs(workplace: Workplace) -> None:
             "connection_file": str(kmux.file),
             "notebook": None,
             "env_source": "kernelspec",
+            "environment": "",
+            "preparing": "",
             "problem": "",
             "daemon": False,
         }

@@ -40,6 +40,18 @@ def test_a_notebook_is_trusted_as_long_as_it_shows_the_same() -> None:
     assert not trust.is_trusted(notebook("2\n"))
 
 
+def test_one_without_code_is_trusted_for_what_it_lists_and_shows_nothing() -> None:
+    listed = {"runt": {"uv": {"dependencies": ["numpy"]}}}
+    text = json.dumps({"cells": [], "metadata": listed, "nbformat": 4, "nbformat_minor": 5})
+    assert not trust.is_trusted(text)
+    assert trust.trust(text)
+    assert trust.is_trusted(text)
+    assert not trust.is_trusted(text.replace("numpy", "evil"))
+    assert not trust.is_output_trusted(text)
+    assert trust.trust(notebook("1\n"))
+    assert trust.is_output_trusted(notebook("1\n"))
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"cells": 7, "nbformat": 4}', '{"nbformat": 9}'])
 def test_what_is_no_notebook_is_trusted_by_nobody(text: str) -> None:
     assert not trust.is_trusted(text)

@@ -83,7 +83,7 @@ def _make(found: Detected, settings: Settings) -> KernelCommand:
     from proxy.environments import preparation, uv
 
     def tell(step: Progress) -> None:
-        click.echo(consent.plain(step.line), err=True)
+        click.echo(step.line, err=True)
 
     async def prepare() -> KernelCommand:
         return await preparation.prepare(

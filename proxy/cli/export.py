@@ -74,7 +74,7 @@ def _merge(name: str, into: Path, output: Path | None, force: bool) -> None:
         _write(output, text, force)
     elif text != before.text:
         notebook_file.replace(before, text, force=force)
-    if trust.is_trusted(before.text):  # what ran here is this user's own
+    if trust.is_output_trusted(before.text):  # what ran here is this user's own
         trust.trust(text)
     rest = f"; {_count(made.others)} did not run in {name}" if made.others else ""
     _say(f"{output or into}: the outputs of {_count(made.cells)}{rest}", made.missing)

@@ -29,6 +29,8 @@ def command(name: str) -> None:
     session = holder.restart(name)
     deadline = time.monotonic() + READY_SECONDS
     while session.status in ("restarting", "starting"):
+        if session.preparing:  # which may take minutes
+            deadline = time.monotonic() + READY_SECONDS
         if time.monotonic() > deadline:
             raise KernelGone(f"{name} did not come up in {READY_SECONDS:g} s; see kmux logs {name}")
         time.sleep(LOOK_SECONDS)

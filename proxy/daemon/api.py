@@ -70,6 +70,7 @@ def session_routes(table: Callable[[], Awaitable[SessionTable]]) -> list[Route]:
             answer=of_one(_restart),
             summary="Restart the kernel, for everybody.",
             gives=SessionInfo,
+            refuses=(409,),
         ),
         Route(
             method="POST",

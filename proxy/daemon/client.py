@@ -38,7 +38,7 @@ from proxy.daemon.vocabulary import (
     StartNews,
     ThrownAway,
 )
-from proxy.errors import ConfigError, DaemonGone, DaemonSilent, KmuxError, of_kind
+from proxy.errors import ConfigError, DaemonGone, DaemonSilent, KmuxError, NotFound, of_kind
 from proxy.settings import log_file
 
 START_SECONDS = 15.0
@@ -84,18 +84,39 @@ class Daemon:
 
     def new(self, wish: NewSession, tell: Callable[[str], None] = lambda step: None) -> SessionInfo:
         """Begin a session, and return it when its kernel answers. ``tell`` is told what is done
-        before, which may take minutes. Who is interrupted meanwhile begins none."""
+        before, which may take minutes. Who is interrupted meanwhile begins none.
+
+        Raises :class:`DaemonSilent` where the daemon ends meanwhile, which says what becomes of
+        the session.
+        """
         lines = self._client.lines(
             "POST", "/kmux/starts", wish, into=StartNews, timeout=NEW_SECONDS
         )
-        with lines as all_news:
-            for news in all_news:
-                if news.session is not None:
-                    return news.session
-                if news.problem:
-                    raise of_kind(news.reason, news.problem) or KmuxError(news.problem)
-                tell(news.step)
+        name = ""
+        try:
+            with lines as all_news:
+                for news in all_news:
+                    if news.session is not None:
+                        return news.session
+                    if news.problem:
+                        raise of_kind(news.reason, news.problem) or KmuxError(news.problem)
+                    name = news.name
+                    tell(news.step)
+        except DaemonSilent:
+            if name:
+                raise self._left_to_the_next(name) from None
+            raise
         raise DaemonSilent("the daemon hung up without an answer; its log may say why")
+
+    def _left_to_the_next(self, name: str) -> DaemonSilent:
+        """Say what becomes of a session whose daemon has ended while it began."""
+        try:
+            self.session(name)
+        except NotFound:
+            return DaemonSilent(f"the daemon ended, and session {name!r} with it; see its log")
+        except KmuxError:  # nobody is there, or not yet
+            return DaemonSilent(f"the daemon ended; the next one goes on with session {name!r}")
+        return DaemonSilent(f"another daemon goes on with session {name!r}; see kmux ps")
 
     def adopt(self, wish: Adoption) -> SessionInfo:
         return self._client.request(

@@ -41,7 +41,8 @@ class ControlledSession(Protocol):
         """Interrupt the kernel."""
 
     def restart(self) -> None:
-        """Restart the kernel. Raises :class:`ConfigError` where it is not ours to restart."""
+        """Restart the kernel. Raises :class:`ConfigError` where it is not ours to restart, or
+        not now."""
 
 
 def visible(runner: Runner) -> list[ClientId]:

@@ -123,6 +123,7 @@ class KernelApi:
                 answer=self._restart,
                 summary="Restart the kernel, for everybody.",
                 gives=KernelModel,
+                refuses=(409,),
             ),
             WebSocketRoute(
                 path=f"{ONE}/channels",
@@ -162,8 +163,7 @@ class KernelApi:
                 pass  # a kernelspec may be called so
         notebook = env.get(NOTEBOOK) or path
         is_file = notebook is not None and Path(notebook).is_absolute()
-        known = {own_id(live) for live in self._sessions.all()}
-        live = await self._sessions.new(
+        live, is_new = await self._sessions.begin(
             NewSession(
                 kernel=name,
                 notebook=notebook if is_file else None,
@@ -172,7 +172,8 @@ class KernelApi:
                 env={**environment(), **env},
             )
         )
-        return own_id(live) if own_id(live) not in known else self._attachments.attach(live)
+        await self._sessions.when_ready(live)
+        return own_id(live) if is_new else self._attachments.attach(live)
 
     async def _version(self, request: Request) -> Response:
         return json_response(Version(version=__version__))

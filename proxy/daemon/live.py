@@ -28,7 +28,7 @@ from proxy.daemon.state import SessionDirectory, SessionState
 from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.daemon.web_doors import KINDS, WebDoors
 from proxy.endpoints.endpoint import Endpoint
-from proxy.errors import ConfigError, InternalError, KmuxError
+from proxy.errors import ConfigError, Conflict, InternalError, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
 from proxy.kernels.eavesdropping import Early
 from proxy.kernels.process import LaunchOptions
@@ -37,7 +37,7 @@ from proxy.message import ClientId
 from proxy.record.archive import RetentionPolicy
 from proxy.record.opening import rename
 from proxy.session.carrying import Carried
-from proxy.session.lifecycle import Policy, State
+from proxy.session.lifecycle import Lifecycle, Policy, State
 from proxy.settings import Settings
 
 FOUND = ("idle", "busy", "dead")
@@ -219,6 +219,15 @@ class LiveSession:
         self.hosted.runner.end()
 
     @property
+    def gone(self) -> KmuxError | None:
+        """Why it will have no kernel: its :attr:`failure`, or that somebody has stopped it."""
+        if self.failure is not None:
+            return self.failure
+        if self.ended.is_set() or self._lifecycle.state is State.ENDING:
+            return KernelGone(f"session {self.name!r} has ended: somebody has stopped it")
+        return None
+
+    @property
     def endpoints(self) -> list[Endpoint]:
         """Where its frontends are."""
         return [*self.ports.all(), *self.web.all()]
@@ -254,10 +263,18 @@ class LiveSession:
     def restart(self, for_whom: frozenset[ClientId] = frozenset()) -> None:
         """Restart the kernel, also one that is dead. ``for_whom`` as in :meth:`Runner.restart`.
 
-        Raises :class:`ConfigError` where it is not ours.
+        Raises :class:`ConfigError` where it is not ours, :class:`Conflict` where one is on its way:
+        its environment is what the notebook asked for when that began.
         """
         if self.state.found is not None:
             raise ConfigError(f"{self.name} is not kmux's to restart: somebody else started it")
+        machines = self.hosted.runner.session.machines
+        state, prepares = machines.lifecycle.state, machines.preparing.active
+        if state is State.LAUNCHING or (state is State.RESTARTING and prepares):
+            raise Conflict(
+                f"the kernel of {self.name} is still being prepared; wait until it is there, or "
+                f"end it: kmux stop {self.name}"
+            )
         self.hosted.runner.restart(for_whom)
 
     def is_of(self, kernel: str) -> bool:
@@ -309,9 +326,13 @@ class LiveSession:
     @property
     def problem(self) -> str:
         """What a person should know, in one line."""
-        lifecycle = self.hosted.runner.session.machines.lifecycle
+        lifecycle = self._lifecycle
         dead = [lifecycle.cause] if lifecycle.state is State.DEAD else []
         return "; ".join([*dead, *self.ports.problems, *filter(None, [self.hosted.not_recorded])])
+
+    @property
+    def _lifecycle(self) -> Lifecycle:
+        return self.hosted.runner.session.machines.lifecycle
 
     def kind_of(self, client: ClientId) -> str:
         """Return the kind of endpoint that a client is at."""

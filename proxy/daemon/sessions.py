@@ -129,15 +129,19 @@ class Sessions:
         Returns when its kernel has answered. Raises as :meth:`begin`, and :class:`KernelGone`
         where the kernel does not start.
         """
-        return await self._when_ready(await self.begin(wish))
+        live, _ = await self.begin(wish)
+        return await self.when_ready(live)
 
-    async def begin(self, wish: NewSession) -> LiveSession:
+    async def begin(self, wish: NewSession) -> tuple[LiveSession, bool]:
         """Begin a session, or find the one of this notebook. Its kernel is yet to come up.
+
+        Returns also whether it was begun, and so is nobody else's.
 
         Raises :class:`ConfigError` (:class:`Conflict` for a name that is taken) where it cannot be.
         """
         async with self._finding:  # two frontends may open a notebook at the same time
-            return self._find(wish) or await self._begin(*await self._planned(wish))
+            found = self._find(wish)
+            return found or await self._begin(*await self._planned(wish)), found is None
 
     def _find(self, wish: NewSession) -> LiveSession | None:
         if not wish.find or wish.notebook is None:
@@ -220,7 +224,7 @@ class Sessions:
             away_hours=self._settings.away_hours,
             record=self._settings.record,
         )
-        return await self._when_ready(await self._begin(state))
+        return await self.when_ready(await self._begin(state))
 
     async def stop(self, name: str) -> int | None:
         """End a session and its kernel. Returns the exit status. Raises :class:`NotFound`."""
@@ -292,11 +296,12 @@ class Sessions:
             raise Conflict(f"a thousand sessions are called {like!r}; choose another name")
         return free
 
-    async def _when_ready(self, live: LiveSession) -> LiveSession:
+    async def when_ready(self, live: LiveSession) -> LiveSession:
+        """Wait a while for its kernel. Raises why there will be none."""
         with trio.move_on_after(START_SECONDS):
             await live.ready.wait()
-        if live.failure is not None:
-            raise live.failure
+        if live.gone is not None:
+            raise live.gone
         return live
 
     async def _begin(

@@ -140,12 +140,11 @@ class Shims:
             if live is not None:
                 return await self._serve(wish, info, live)
             assert wish.new is not None
-            others = self._sessions.all()
-            live = await self._sessions.begin(wish.new)
+            live, is_new = await self._sessions.begin(wish.new)
             try:
                 return await self._serve(wish, info, live)
             except KmuxError:
-                if live not in others and not live.ports.shims():
+                if is_new and not live.ports.shims():
                     live.stop()  # it was begun for this frontend
                 raise
 

@@ -28,7 +28,7 @@ class Starting:
     def __init__(self, live: LiveSession, *, is_new: bool) -> None:
         self._live = live
         self._is_new = is_new
-        self._told = ""
+        self._told: str | None = None
         self._over = False
 
     def __aiter__(self) -> Starting:
@@ -43,14 +43,14 @@ class Starting:
                 step = live.preparing
                 if step != self._told:
                     self._told = step
-                    return _line(StartNews(step=step))
+                    return _line(StartNews(step=step, name=live.name))
                 with trio.move_on_after(ALIVE_SECONDS) as quiet:
                     await bell.wait()
                 if quiet.cancelled_caught:
                     return b"\n"
         self._over = True
-        if live.failure is not None:
-            return _line(StartNews(problem=str(live.failure), reason=kind_of(live.failure)))
+        if live.gone is not None:
+            return _line(StartNews(problem=str(live.gone), reason=kind_of(live.gone)))
         return _line(StartNews(session=live.describe()))
 
     async def aclose(self) -> None:
@@ -61,9 +61,8 @@ class Starting:
 
 async def start(sessions: Sessions, wish: NewSession) -> Starting:
     """Begin a session, or find the one of this notebook. Raises as :meth:`Sessions.begin`."""
-    before = sessions.all()
-    live = await sessions.begin(wish)
-    return Starting(live, is_new=live not in before)
+    live, is_new = await sessions.begin(wish)
+    return Starting(live, is_new=is_new)
 
 
 def _line(news: StartNews) -> bytes:

@@ -143,6 +143,8 @@ class StartNews(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a session that is begun: steps, and then the session or why there is none."""
 
     step: str = ""
+    name: str = ""
+    """Of the session that begins, so that who waits knows it if the daemon ends meanwhile."""
     session: SessionInfo | None = None
     problem: str = ""
     reason: str = ""

@@ -34,6 +34,8 @@ Source = Literal[
 FROM_NOTEBOOK = ("uv:inline", "conda:inline", "uv:pep723")
 """Those of which the notebook itself says what is installed."""
 DENO_LANGUAGES = ("typescript", "javascript", "deno")
+SHARED_SUFFIX = "-shared"
+"""Of kmux's kernelspec for a kernel that is shared, ``ir-shared``: the notebook wants ``ir``."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +92,7 @@ def detect(wants: Wants, levels: Iterable[Level], choice: Choice) -> Detection:
     Raises :class:`ConfigError` where what matches cannot be meant: packages that are none, a
     project file that cannot be read.
     """
+    wants = msgspec.structs.replace(wants, kernel=_unshared(wants.kernel, choice))
     runtime, rules = _runtime(wants, choice)
     if runtime == "kernelspec":
         return Detection(
@@ -107,6 +110,11 @@ def detect(wants: Wants, levels: Iterable[Level], choice: Choice) -> Detection:
 
 
 # Which kernel
+
+
+def _unshared(kernel: str, choice: Choice) -> str:
+    is_installed = kernel.lower() in {each.lower() for each in choice.kernelspecs}
+    return kernel if is_installed else kernel.removesuffix(SHARED_SUFFIX)
 
 
 def _runtime(wants: Wants, choice: Choice) -> tuple[Runtime, tuple[Rule, ...]]:

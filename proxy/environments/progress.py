@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from proxy.environments.consent import plain
+
 Stage = Literal["solving", "downloading", "building", "installing"]
 
 
@@ -19,8 +21,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def line(self) -> str:
-        """The step in words."""
-        return f"{self.stage} {self.text}".rstrip()
+        """The step in words, of characters that a terminal shows as they are: a package says what
+        it is called."""
+        return plain(f"{self.stage} {self.text}".rstrip())
 
 
 Tell = Callable[[Progress], None]

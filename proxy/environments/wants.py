@@ -13,6 +13,10 @@ import msgspec
 
 from proxy.errors import ConfigError
 
+AUTO = ("auto", "auto-shared")
+"""What kmux's own kernelspecs are called that leave the choice to the notebook. JupyterLab writes
+the one that it was opened with into the notebook, over what that said before."""
+
 _EXAMPLES = {
     "dependencies": '["numpy>=2"]',
     "channels": '["conda-forge"]',
@@ -56,6 +60,8 @@ def wants_of(tree: object) -> Wants:
     notebook = _table(tree)
     metadata = _table(notebook.get("metadata"))
     kernelspec = _table(metadata.get("kernelspec"))
+    if _text(kernelspec.get("name")).lower() in AUTO:
+        kernelspec = {}  # nor does its language say anything: it is Python's, whatever runs
     at, prefix = (_table(metadata["runt"]), "runt.") if "runt" in metadata else (metadata, "")
     deno = _table(at.get("deno")) if prefix else {}
     return Wants(

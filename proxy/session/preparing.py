@@ -46,6 +46,12 @@ _LANGUAGES: dict[str, dict[str, object]] = {
 }
 """``language_info`` as the kernels of these have it (ipykernel 7, Deno 2.9)."""
 
+_FEATURES: dict[str, dict[str, object]] = {
+    "python": {"debugger": True, "supported_features": ["kernel subshells", "debugger"]},
+}
+"""What else the kernel of a language can do. JupyterLab asks once: what the first answer leaves out
+it keeps turned off. ``debugger`` is how ipykernel 6 has said it, which JupyterLab looks at."""
+
 
 class _Execute(msgspec.Struct, frozen=True):
     silent: bool = False
@@ -91,6 +97,7 @@ class Preparing:
                 "language_info": language,
                 "banner": "The kernel's environment is being prepared.",
                 "help_links": [],
+                **_FEATURES.get(self.language, {}),
             }
         )
 

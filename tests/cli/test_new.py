@@ -17,7 +17,7 @@ def test_a_kernel_for_a_notebook(daemon: Daemon) -> None:
     (home / "course").mkdir()
     notebook = str(home / "course" / "week 1.ipynb")
     made = daemon.json(
-        *("new", "--notebook", notebook, "--max-age", "12"),
+        *("new", "--notebook", notebook, "--kernel", "python3", "--max-age", "12"),
         KMUX_RESTART="owner",
         COURSE="statistics",
         JPY_PARENT_PID="1",  # in a cell: !kmux new

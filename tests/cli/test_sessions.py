@@ -95,7 +95,7 @@ def test_a_dead_kernel_and_its_problem(daemon: Daemon) -> None:
     (row,) = daemon.json("ps")
     assert row["status"] == "dead"
     listed = daemon.workplace.kmux("ps")
-    assert "doomed\tpython3\tpython\tdead\t1" in listed.stdout
+    assert "doomed\tpython3\tpython\tkernelspec\tdead\t1" in listed.stdout
     assert listed.stderr == f"doomed: {row['problem']}\n"
     assert "killed by SIGKILL" in row["problem"]
     assert daemon.kmux("restart", "doomed").startswith("restarted doomed: process ")

@@ -164,7 +164,7 @@ async def test_the_later_of_two_has_them(shims: Shims, file: Path) -> None:
 
 async def test_also_where_it_wants_another_session(shims: Shims, file: Path) -> None:
     first = await shims.attach(wish(file))
-    other = await shims._sessions.begin(NewSession(kernel="python3", name="other"))
+    other, _ = await shims._sessions.begin(NewSession(kernel="python3", name="other"))
     second = await shims.attach(
         ShimRequest(connection_file=str(file), owner_pid=os.getpid(), name="other")
     )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.daemon.daemon_api import DaemonApi
+from proxy.daemon.pool_api import PoolApi
 from proxy.daemon.registry import is_name
 from proxy.daemon.vocabulary import Rename
 from proxy.daemon.web import Web
@@ -24,7 +25,10 @@ pytestmark = pytest.mark.timeout(120)
 
 NOBODY = cast("Any", None)
 TABLE = Web(
-    Settings(), NOBODY, DaemonApi(NOBODY, NOBODY, NOBODY, NOBODY).web_routes(), NOBODY
+    Settings(),
+    NOBODY,
+    [*DaemonApi(NOBODY, NOBODY, NOBODY, NOBODY).web_routes(), *PoolApi(NOBODY).routes()],
+    NOBODY,
 ).routes
 """That of a daemon, with nothing behind it."""
 DOCUMENT = openapi.document(TABLE, title="kmux", version="0", description="")

@@ -79,6 +79,13 @@ def found(
         ({}, "typescript", {}, "deno"),
         ({"name": "elsewhere"}, "python", {}, "python"),
         ({}, "python", {"default_runtime": "deno"}, "python"),
+        # not by what kmux's own kernelspecs are called, which JupyterLab writes into it
+        ({"name": "auto-shared", "language": "python"}, "typescript", {}, "deno"),
+        ({"name": "auto", "language": "python"}, "typescript", {}, "deno"),
+        ({"name": "auto", "language": "python"}, "python", {}, "python"),
+        ({"name": "auto", "language": "python"}, "", {"default_runtime": "deno"}, "deno"),
+        ({"name": "deno-shared"}, "", {}, "deno"),
+        ({"name": "my-shared"}, "", {"kernelspecs": ["my-shared"]}, "kernelspec"),
         # by the setting
         ({}, "", {}, "python"),
         ({}, "", {"default_runtime": "python"}, "python"),
@@ -110,6 +117,13 @@ def test_the_kernel(
     )
 
 
+def test_the_shared_kernelspec_of_a_kernel_stands_for_that_kernel() -> None:
+    said = {"kernelspec": {"name": "ir-shared", "language": "R"}}
+    assert found(said, kernelspecs=["ir"]).kernelspec == "ir"
+    with pytest.raises(ConfigError, match="no kernel 'ir' is installed"):
+        found(said)
+
+
 @pytest.mark.parametrize(
     ("kernelspec", "language"),
     [
@@ -117,6 +131,7 @@ def test_the_kernel(
         ({"name": "ir"}, "R"),
         ({"language": "julia"}, ""),
         ({}, "rust"),
+        ({"name": "auto-shared", "language": "python"}, "R"),
     ],
 )
 def test_code_of_another_language_does_not_run_in_the_default_kernel(

@@ -160,3 +160,9 @@ def test_without_one_it_is_said_how_to_have_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="there is no uv; 'pip install uv' brings it"):
         uv.find()
+
+
+def test_a_step_obeys_no_package_that_is_called_like_a_command_to_the_terminal() -> None:
+    step = Progress(stage="building", text="evil\x1b[2J @ file:///a")
+    assert step.line == '"building evil\\u001b[2J @ file:///a"'
+    assert Progress(stage="solving").line == "solving"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+import pytest
+
 from proxy.message import Message
-from proxy.session.commands import ToAll, ToKernel
+from proxy.session.commands import ToAll, ToClient, ToKernel
 from proxy.session.events import KernelPreparing
 from proxy.session.preparing import MAX_LINES, STAND_IN_TIMER
 from proxy.session.session import Session
@@ -97,6 +100,22 @@ def test_who_has_waited_long_for_kernel_info_is_answered_without_a_kernel() -> N
     launch(playbook).when(alice.sends(again := request("kernel_info"))).expect(
         answered(alice, again, implementation="ipython")
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "features"),
+    [
+        ("python", {"debugger": True, "supported_features": ["kernel subshells", "debugger"]}),
+        ("typescript", {"debugger": None, "supported_features": None}),
+    ],
+)
+def test_the_answer_says_what_the_kernel_can_do(language: str, features: dict[str, object]) -> None:
+    asked = request("kernel_info")
+    playbook = a_start().when(preparing("solving", language), alice.sends(asked))
+    playbook.when(fires(STAND_IN_TIMER))
+    (reply,) = playbook.of_kind(ToClient)
+    content = msgspec.json.decode(reply.message.raw_content)
+    assert {name: content.get(name) for name in features} == features
 
 
 def test_a_language_that_is_not_known_has_no_stand_in() -> None:
