@@ -36,7 +36,8 @@ lab: $(VENV)/ready
 	$(BIN)/kmux lab build/lab/shared.ipynb
 
 test: $(VENV)/ready check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

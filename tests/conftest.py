@@ -45,10 +45,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
     config.addinivalue_line("markers", "thorough: takes long; runs only with --thorough")
+    config.addinivalue_line("markers", "alone: measures time; does not run beside others (-n)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    marks = {"soak": "soak" in config.option.markexpr, "thorough": config.option.thorough}
+    marks = {
+        "soak": "soak" in config.option.markexpr,
+        "thorough": config.option.thorough,
+        "alone": "PYTEST_XDIST_WORKER" not in os.environ,
+    }
     left_out = [mark for mark, wanted in marks.items() if not wanted]
     others = [item for item in items if any(map(item.get_closest_marker, left_out))]
     if others:

@@ -28,7 +28,7 @@ from proxy.daemon.state import SessionDirectory, SessionState
 from proxy.daemon.vocabulary import AUTO, SessionInfo, timestamp
 from proxy.daemon.web_doors import KINDS, WebDoors
 from proxy.endpoints.endpoint import Endpoint
-from proxy.errors import ConfigError, Conflict, InternalError, KmuxError
+from proxy.errors import ConfigError, Conflict, InternalError, KernelGone, KmuxError
 from proxy.hosting import Host, HostedSession, Plan
 from proxy.kernels.eavesdropping import Early
 from proxy.kernels.process import LaunchOptions

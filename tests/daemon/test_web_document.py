@@ -69,6 +69,8 @@ def test_answers_are_what_the_document_says(daemon: Daemon) -> None:
     """Each operation once, when it does what it is for; what is random is conformance's."""
     api = Checked(api_of(daemon))
     session = api("POST", "kmux/sessions", {"kernel": "python3", "name": "work"})
+    assert api("POST", "kmux/pool", {}) == api("GET", "kmux/pool")
+    assert api("DELETE", "kmux/pool") == {"count": 0}
     kernel = api("POST", "api/kernels", {"name": "shared-work"})
     with api.api.connect(kernel["id"], "alice") as alice:
         running = alice.execute("while True: pass")

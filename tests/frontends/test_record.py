@@ -214,6 +214,7 @@ def record_large(
     return quiet, busy
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("opens", LARGE.values(), ids=LARGE)
 def test_what_is_large_is_recorded_without_anybody_noticing(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, opens: str

@@ -110,6 +110,7 @@ def ask(late: Client, question: Callable[[Client], str]) -> tuple[dict[str, Any]
     return content, time.perf_counter() - begun
 
 
+@pytest.mark.alone
 def test_late_joiners_of_a_busy_kernel_get_what_the_kernel_would_say(workplace: Workplace) -> None:
     with workplace.run() as kmux:
         alice = kmux.client()
