@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 
 from proxy.environments.detection import Choice
@@ -9,7 +10,7 @@ from proxy.environments.pool import Pool
 from proxy.environments.store import Store
 from proxy.environments.uv_environments import FOR_KERNEL
 from proxy.environments.wishes import FOR_NOTEBOOKS, wishes
-from proxy.settings import Settings, cache_dir
+from proxy.settings import Settings, cache_dir, data_dir
 
 
 def choice_of(settings: Settings, kernelspecs: Collection[str]) -> Choice:
@@ -34,7 +35,8 @@ def prewarmed_of(settings: Settings) -> tuple[str, ...]:
 
 def pool(settings: Settings) -> Pool:
     """Return this user's pool. Raises as :func:`store`."""
-    return Pool(store(), wishes(settings), days=settings.pool_days)
+    place = hashlib.sha256(str(data_dir()).encode()).hexdigest()[:12]
+    return Pool(store(), wishes(settings), days=settings.pool_days, place=place)
 
 
 def store() -> Store:

@@ -58,13 +58,15 @@ class Pool:
         *,
         days: float = 2.0,
         packages: Path | None = None,
+        place: str = "",
     ) -> None:
-        """``days``: how old one may be to be fresh; 0: any age. ``packages`` is conda's cache."""
+        """``days``: how old one may be to be fresh; 0: any age. ``packages`` is conda's cache.
+        ``place`` as :class:`Records` has it."""
         self._store = store
         self._wishes = {wish.kind: wish for wish in wishes}
         self._fresh_seconds = days * DAY_SECONDS
         self._packages = packages
-        self._records = Records(store.root / "pool")
+        self._records = Records(store.root / "pool", place)
 
     @property
     def store(self) -> Store:
@@ -277,11 +279,12 @@ class Pool:
         are ours from now on. All that is nobody's was being made, or is given back. For who begins
         to look after the pool; may take some time.
         """
-        for key, lives in self._records.taken().items():
-            if key in in_use:
+        taken = self._records.taken()
+        for key in in_use:
+            if key in taken:
                 self._records.inherit(key)
-            elif not lives:
-                log().info("environment.swept", key=key, kept=self.given_back(key))
+        for key in self._records.left_behind():
+            log().info("environment.swept", key=key, kept=self.given_back(key))
         for key in self._records.kept():
             if self._store.find(key) is None and self._records.take_kept(key):
                 self.discard(key)

@@ -43,7 +43,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Records:
     """All of them, below one directory. One owner, which is there when it owns something."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, place: str = "") -> None:
+        """``place`` stands for where sessions are remembered: only who remembers the same ones
+        knows whether a kernel of theirs still runs. It is part of the owner's name."""
+        self._place = place
         self._root = root
         self._owner: tuple[str, int] | None = None
 
@@ -61,6 +64,16 @@ class Records:
         for path in self._paths("taken"):
             owner = path.name.removesuffix(_SUFFIX).rpartition(".")[2]
             found[_taken_key(path)] = is_held(self._root / "owners" / owner)
+        return found
+
+    def left_behind(self) -> list[str]:
+        """Return those that an owner has left who remembered the same sessions as we do."""
+        found = []
+        for path in self._paths("taken"):
+            owner = path.name.removesuffix(_SUFFIX).rpartition(".")[2]
+            of_ours = owner.partition("-")[0] == self._place if "-" in owner else not self._place
+            if of_ours and not is_held(self._root / "owners" / owner):
+                found.append(_taken_key(path))
         return found
 
     def record(self, key: str) -> Record | None:
@@ -129,7 +142,7 @@ class Records:
             for place in ("waiting", "taken", "kept", "owners"):
                 (self._root / place).mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._owner is None:
-                name = secrets.token_hex(8)
+                name = "-".join(filter(None, (self._place, secrets.token_hex(8))))
                 self._owner = name, hold(self._root / "owners" / name)
         return self._path("taken", f"{key}.{self._owner[0]}")
 

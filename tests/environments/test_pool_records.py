@@ -95,3 +95,15 @@ def test_to_look_needs_no_place_to_write_and_to_take_says_so(tmp_path: Path) -> 
     assert records.waiting() == records.kept() == records.taken() == {}
     with pytest.raises(StoreError, match=r"^cannot write to"):
         records.begin("one", IT)
+
+
+def test_who_remembers_other_sessions_does_not_know_whether_one_is_left_behind(
+    tmp_path: Path,
+) -> None:
+    mine = Records(tmp_path, "here")
+    mine.begin("one", Record(kind="uv", made_for="it"))
+    assert Records(tmp_path, "here").left_behind() == []
+    mine.close()
+    assert Records(tmp_path, "there").left_behind() == []
+    assert Records(tmp_path).left_behind() == []
+    assert Records(tmp_path, "here").left_behind() == ["one"]
