@@ -15,7 +15,7 @@ import click
 from proxy.cli import steps
 from proxy.daemon import client
 from proxy.daemon.client import Daemon
-from proxy.daemon.vocabulary import AttachRequest, NewSession, SessionInfo
+from proxy.daemon.vocabulary import AUTO, AttachRequest, NewSession, SessionInfo
 from proxy.display import SECOND_INTERRUPT_SECONDS, Display
 from proxy.errors import Conflict, DaemonGone, DaemonSilent, NotFound
 
@@ -49,7 +49,8 @@ def _found(daemon: Daemon, asked: NewSession, any_kernel: bool) -> SessionInfo |
         session = daemon.session(asked.name)
     except NotFound:
         return None
-    if session.kernel != asked.kernel and not any_kernel:
+    is_it = session.auto if asked.kernel == AUTO else session.kernel == asked.kernel
+    if not is_it and not any_kernel:
         raise Conflict(
             f"session {session.name!r} runs already, with kernel {session.kernel}; choose another "
             f"--name, or leave --kernel {asked.kernel} out"

@@ -38,13 +38,24 @@ class _Opened(msgspec.Struct, frozen=True):
     help="An installed kernelspec, or auto: the notebook chooses it, with its environment.  "
     "[default: the notebook's own, or setting default_kernel]",
 )
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Install what the notebook lists, whoever has written it; Jupyter trusts it from then on, "
+    "with the HTML and JavaScript in its outputs.",
+)
 @click.option("--port", default=8888, show_default=True, help="If it is taken, the next free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open nothing.")
-def command(target: str | None, kernel: str | None, port: int, no_browser: bool) -> None:
+def command(
+    target: str | None, kernel: str | None, trust: bool, port: int, no_browser: bool
+) -> None:
     """Open JupyterLab with all its kernels shared: on a notebook, on session NAME, or on this
     directory.
 
     A session that has no notebook gets one, NAME.ipynb, with what it has done so far.
+
+    Where a notebook chooses its kernel and lists packages that nobody here has agreed to, a person
+    at a terminal is asked; after a yes, Jupyter trusts the notebook.
 
     \b
     Example:
@@ -54,6 +65,10 @@ def command(target: str | None, kernel: str | None, port: int, no_browser: bool)
     shelf = runtime_dir() / "lab"
     settings = load()
     opened = _opened(target, kernel or settings.default_kernel, shelf / "kernels")
+    if opened.notebook is not None and opened.kernel == AUTO:
+        from proxy.cli.consent import sign
+
+        sign(opened.root / opened.notebook, trust=trust)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     kernel_name = opened.kernel
@@ -138,13 +153,15 @@ def _spec(name: str) -> dict[str, Any]:
 
 
 def _kernel_of(notebook: Path) -> str | None:
-    """Return the kernelspec that a notebook names, if it is installed: it may be from elsewhere."""
+    """Return the kernelspec that a notebook names, or "auto", if it is installed: it may be from
+    elsewhere."""
     from proxy.kernels import specs
 
     try:
         metadata = json.loads(notebook.read_bytes())["metadata"]["kernelspec"]
         name = str(metadata["name"]).removesuffix(kernelspecs.SUFFIX)
-        specs.find(name)
+        if name != AUTO:
+            specs.find(name)
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return None
     return name

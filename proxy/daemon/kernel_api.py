@@ -26,7 +26,7 @@ from proxy.daemon.jupyter_vocabulary import (
     ServerStatus,
     Version,
 )
-from proxy.daemon.vocabulary import NewSession
+from proxy.daemon.vocabulary import AUTO, NewSession
 from proxy.endpoints.routes import (
     Request,
     Response,
@@ -36,7 +36,7 @@ from proxy.endpoints.routes import (
     refusal,
 )
 from proxy.endpoints.websocket import RESTARTS
-from proxy.errors import NotFound
+from proxy.errors import ConfigError, NotFound
 from proxy.kernels.specs import SHARED_PREFIX
 from proxy.wire.websocket_frames import V1
 
@@ -151,7 +151,8 @@ class KernelApi:
     async def start(self, name: str | None, env: dict[str, str], path: str | None) -> str:
         """Start a kernel, or attach to one that runs ("shared-NAME"). Returns its id.
 
-        Raises what :meth:`Sessions.new` does.
+        Raises what :meth:`Sessions.new` does, and :class:`ConfigError` where a notebook is to
+        choose its kernel that cannot be found.
         """
         name = name or self._default
         if name.startswith(SHARED_PREFIX):
@@ -162,6 +163,8 @@ class KernelApi:
             except NotFound:
                 pass  # a kernelspec may be called so
         notebook = env.get(NOTEBOOK) or path
+        if name == AUTO and notebook is not None:
+            notebook = _found(notebook, env.get(WORKING_DIRECTORY))
         is_file = notebook is not None and Path(notebook).is_absolute()
         live, is_new = await self._sessions.begin(
             NewSession(
@@ -248,6 +251,25 @@ def _gone(error: NotFound) -> tuple[int, str]:
 def moment(at: float) -> str:
     """Return a time as jupyter_server's gateway client parses it, to the letter."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _found(notebook: str, directory: str | None) -> str:
+    """Return the path of a notebook that is to be looked into; what is no notebook, a console's
+    name for instance, stays what it is.
+
+    A relative one is beside its kernel's working directory, or is from the root of somebody's
+    server; that directory is its own then. Raises :class:`ConfigError` where none is given.
+    """
+    path = Path(notebook)
+    if path.is_absolute() or path.suffix != ".ipynb":
+        return notebook
+    if directory is None or not Path(directory).is_absolute():
+        raise ConfigError(
+            f"{notebook} is to choose its kernel, and cannot be found: give its absolute path, or "
+            f"the directory that it is in ({WORKING_DIRECTORY}), or choose another kernel"
+        )
+    below = Path(directory) / path
+    return str(below if below.is_file() else Path(directory) / path.name)
 
 
 def _directory(wished: str | None, notebook: str | None) -> str | None:

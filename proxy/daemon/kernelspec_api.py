@@ -14,7 +14,7 @@ from jupyter_client.kernelspec import KernelSpec
 from traitlets import TraitError
 
 from proxy.daemon.jupyter_vocabulary import Kernelspec, KernelspecModel, Kernelspecs
-from proxy.daemon.vocabulary import AUTO, AUTO_DISPLAY_NAME
+from proxy.daemon.vocabulary import AUTO, AUTO_DISPLAY_NAME, AUTO_METADATA
 from proxy.endpoints.routes import Request, Response, Route, json_response
 from proxy.errors import NotFound
 from proxy.kernels.specs import SHARED_METADATA, SHARED_PREFIX, RealKernelSpecManager
@@ -28,7 +28,7 @@ RESOURCES = ("logo-*", "kernel.js", "kernel.css")
 
 _AUTO = KernelspecModel(
     name=AUTO,
-    spec=Kernelspec(display_name=AUTO_DISPLAY_NAME, language="python", metadata={}),
+    spec=Kernelspec(display_name=AUTO_DISPLAY_NAME, language="python", metadata=AUTO_METADATA),
     resources={},
 )
 

@@ -302,6 +302,7 @@ class LiveSession:
         return SessionInfo(
             name=state.name,
             kernel=state.kernel_name,
+            auto=state.auto,
             language=state.language,
             status=runner.session.execution_state,
             clients=len(visible(runner)),

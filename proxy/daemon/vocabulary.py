@@ -16,6 +16,8 @@ MAX_NAME_CHARACTERS = 48
 AUTO = "auto"
 """The kernel that the notebook chooses, in the environment that it asks for."""
 AUTO_DISPLAY_NAME = "The notebook's own environment"
+AUTO_METADATA = {"debugger": True}
+"""Of its kernelspec: JupyterLab has no debugger for a kernel whose kernelspec does not say so."""
 SessionName = Annotated[
     str,
     Meta(
@@ -57,6 +59,8 @@ class SessionInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kernel: str
+    auto: bool = False
+    """Whether its notebook has chosen that, and does so again with each restart."""
     language: str
     status: str
     """starting, idle, busy, restarting or dead."""

@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_core.paths import ENV_JUPYTER_PATH, jupyter_data_dir, jupyter_path
 
-from proxy.daemon.vocabulary import AUTO, AUTO_DISPLAY_NAME
+from proxy.daemon.vocabulary import AUTO, AUTO_DISPLAY_NAME, AUTO_METADATA
 from proxy.errors import ConfigError
 from proxy.kernels.specs import SHARED_METADATA, SHARED_PREFIX, find
 
@@ -48,7 +48,7 @@ def install(kernel: str, into: Path, *, in_daemon: bool = True) -> Path:
             argv=[command, "--kernel", AUTO],
             display_name=f"{AUTO_DISPLAY_NAME} (shared)",
             language="python",  # of nearly all; a notebook of Deno says so itself
-            metadata={SHARED_METADATA: {"kernel": AUTO}},
+            metadata={**AUTO_METADATA, SHARED_METADATA: {"kernel": AUTO}},
         )
         return _write(into / f"{AUTO}{SUFFIX}", written, None)
     spec = find(kernel)

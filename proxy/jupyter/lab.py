@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,25 @@ class Lab:
                 model: dict[str, Any] = json.load(response)
                 return str(model["kernel"]["id"])
         except OSError as error:
-            raise KernelGone(f"JupyterLab could not start the kernel: {error}") from None
+            raise KernelGone(f"JupyterLab could not start the kernel: {_reason(error)}") from None
 
     def stop(self) -> None:
         """End it, if it has not ended."""
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait()
+
+
+def _reason(error: OSError) -> str:
+    """Say in one line why the server could not: its answer has more than the status."""
+    if isinstance(error, urllib.error.HTTPError):
+        try:
+            said = json.load(error)["message"]
+        except (OSError, ValueError, KeyError, TypeError):
+            said = ""
+        if isinstance(said, str) and said.strip():
+            return " ".join(said.split())
+    return str(error)
 
 
 def _command() -> tuple[list[str], bool]:

@@ -36,10 +36,14 @@ def notebook(workplace: Workplace) -> Path:
 
 @contextmanager
 def asked(
-    workplace: Workplace, notebook: Path, shell: Sequence[str] = (), **environment: str
+    workplace: Workplace,
+    notebook: Path,
+    shell: Sequence[str] = (),
+    script: str = SCRIPT,
+    **environment: str,
 ) -> Iterator[pexpect.spawn[str]]:
     python = [sys.executable] if shell else [sys.executable, "-c"]
-    program, *arguments = [*shell, *python, SCRIPT, str(notebook)]
+    program, *arguments = [*shell, *python, script, str(notebook)]
     terminal = pexpect.spawn(
         program,
         arguments,
@@ -96,3 +100,18 @@ def test_what_is_asked_for_elsewhere_is_not_shown_here(
     (workplace.root / "pyproject.toml").write_text("[project]\nname = 'it'\n")
     with asked(workplace, notebook, KMUX_INLINE_FIRST="false") as terminal:
         terminal.expect_exact("error: it is refused")
+
+
+def test_for_a_frontend_a_yes_has_jupyter_trust_it(workplace: Workplace, notebook: Path) -> None:
+    script = SCRIPT.replace("import ask", "import sign").replace(
+        'ask(Path(sys.argv[1]), NotTrusted("it is refused"))',
+        "sign(Path(sys.argv[1]), trust=False)",
+    )
+    for answer, said in (("n", "error: "), ("y", "agreed: "), (None, "agreed: ")):
+        with asked(workplace, notebook, script=script) as terminal:
+            if answer is not None:
+                terminal.expect_exact("so its HTML and JavaScript run in JupyterLab too.")
+                terminal.expect_exact("[y/N]: ")
+                terminal.sendline(answer)
+            terminal.expect_exact(said)
+    assert "Jupyter trusts the notebook" in workplace.kmux("env", "explain", str(notebook)).stdout

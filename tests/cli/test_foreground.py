@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.daemon.test_choosing import wants
 from tests.frontends.kmux_process import DEADLINE, Daemon
 
 pytestmark = pytest.mark.timeout(120)
@@ -93,6 +94,18 @@ def test_what_the_daemon_does_not_know(daemon: Daemon) -> None:
     daemon.kmux("new", "shared")
     said = daemon.refused("run", "--daemon", "--name", "shared", "--kernel", "bash")
     assert said.startswith("session 'shared' runs already, with kernel python3")
+
+
+def test_a_session_whose_notebook_chooses_its_kernel_is_found_as_such(daemon: Daemon) -> None:
+    notebook = wants(daemon.workplace.root / "a.ipynb", "six==1.16.0")
+    daemon.json("new", "mine", "--notebook", str(notebook), "--trust")
+    with running(daemon, "--name", "mine", "--kernel", "auto") as run:
+        run.says("mine: sharing kernel python3")
+        daemon.kmux("stop", "mine")
+        run.says("mine has ended")
+    daemon.kmux("new", "other", "--kernel", "python3")
+    said = daemon.refused("run", "--daemon", "--name", "other", "--kernel", "auto")
+    assert said.startswith("session 'other' runs already, with kernel python3")
 
 
 def test_standalone_whatever_the_setting_says(daemon: Daemon) -> None:

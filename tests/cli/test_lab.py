@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments.made import write_notebook
 from tests.frontends.kmux_process import DEADLINE, Client, Daemon, Workplace
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "examples" / "shared.ipynb"
@@ -117,6 +118,34 @@ def test_a_notebook_that_is_not_there(workplace: Workplace) -> None:
     assert result.returncode == 2
     assert "missing.ipynb" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_why_there_is_no_kernel_is_said_in_a_line(daemon: Daemon, workplace: Workplace) -> None:
+    notebook = write_notebook(workplace.root / "a.ipynb")
+    options = ("--kernel", "nothing", "--port", "0", "--no-browser")
+    result = workplace.kmux("lab", str(notebook), *options, KMUX_DAEMON_EXECUTION="true")
+    assert result.returncode == 3
+    *_, last = result.stderr.splitlines()  # the server's log is above
+    assert "could not start the kernel: The 'nothing' kernel is not available." in last
+
+
+def test_a_notebook_that_chooses_its_kernel_and_that_nobody_trusts(
+    daemon: Daemon, workplace: Workplace
+) -> None:
+    notebook = write_notebook(
+        workplace.root / "a.ipynb",
+        kernelspec={"name": "auto-shared", "language": "python"},  # as JupyterLab has saved it
+        runt={"uv": {"dependencies": ["six==1.16.0"]}},
+    )
+    assert "nobody here has agreed to that" in daemon.refused("lab", str(notebook))
+    with lab(workplace, str(notebook), "--trust") as (_, file):
+        joined = join(workplace, file)
+        joined.run("import six; print(six.__version__)")
+        assert joined.text() == "1.16.0\n"
+        joined.stop_channels()
+    (session,) = daemon.json("ps")
+    assert (session["auto"], session["env_source"]) == (True, "uv:inline")
+    assert "Jupyter trusts" in workplace.kmux("env", "explain", str(notebook)).stdout
 
 
 def test_a_proxy_is_not_asked_for_the_way_to_this_machine(

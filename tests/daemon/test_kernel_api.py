@@ -7,6 +7,7 @@ import re
 import psutil
 import pytest
 
+from tests.environments.made import write_notebook
 from tests.frontends.kmux_process import Daemon
 from tests.frontends.web_client import WebApi, api_of
 
@@ -83,6 +84,22 @@ def test_a_kernel_runs_where_it_is_told_to_and_belongs_to_its_notebook(
     (session,) = daemon.json("ps")
     assert session["notebook"] == str(place / "a.ipynb")
     assert second["kmux"] == {"session": session["name"], "alias": True}
+
+
+def test_a_notebook_that_is_to_choose_is_looked_into_or_it_is_refused(
+    daemon: Daemon, api: WebApi
+) -> None:
+    place = daemon.workplace.root / "notebooks"
+    place.mkdir()
+    write_notebook(place / "a.ipynb", kernelspec={"name": "bash"})
+    env = {"KERNEL_WORKING_DIR": str(place)}
+    for path in ("a.ipynb", "notebooks/a.ipynb"):  # the latter is from the root of a server
+        made = api.make("api/kernels", {"name": "auto", "env": env, "path": path})
+        assert made["name"] == "bash"
+    (session,) = daemon.json("ps")
+    assert session["notebook"] == str(place / "a.ipynb")
+    status, error = api.ask("POST", "api/kernels", {"name": "auto", "path": "a.ipynb"})
+    assert (status, "give its absolute path" in error["message"]) == (400, True)
 
 
 def test_a_restart_is_told_to_the_others(daemon: Daemon, api: WebApi) -> None:

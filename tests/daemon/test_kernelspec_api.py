@@ -15,6 +15,7 @@ def test_installed_kernels_and_sessions_are_kernelspecs(daemon: Daemon) -> None:
     assert found["default"] == "python3"
     specs = found["kernelspecs"]
     assert {"python3", "bash", "deno", "shared-work"} <= set(specs)
+    assert specs["auto"]["spec"]["metadata"]["debugger"], "JupyterLab has none without it"
     shared = specs["shared-work"]
     assert shared["spec"]["display_name"] == "Shared: work"
     assert shared["spec"]["language"] == "python"
