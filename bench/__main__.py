@@ -125,7 +125,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw figures here")
     parser.add_argument(
-        "--quick", action="store_true", help="eight minutes instead of thirty; rough"
+        "--quick", action="store_true", help="twelve minutes instead of forty; rough"
     )
     options = parser.parse_args()
     for name in options.scenarios:

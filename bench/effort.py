@@ -103,7 +103,7 @@ FULL = Effort(
     start_rounds=9,
     cold_start_rounds=3,
 )
-"""Some 30 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
+"""Some 40 minutes. Short rounds, and many of them: a shared machine is fast and slow by turns."""
 
 QUICK = Effort(
     rounds=5,
@@ -152,4 +152,4 @@ QUICK = Effort(
     start_rounds=2,
     cold_start_rounds=1,
 )
-"""Eight minutes, to see that everything works; the figures are rough."""
+"""Twelve minutes, to see that everything works; the figures are rough."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -18,10 +17,11 @@ import zmq
 from bench import starts
 from bench.effort import Effort
 from bench.errors import BenchError
-from bench.kmux_daemon import RunningDaemon, open_daemon
+from bench.kmux_daemon import open_daemon
 from bench.report import Result, Target, median_and_range
 from bench.starts import Start, store_of, write_notebook
 from bench.workspace import Workspace, with_pool
+from proxy.daemon.vocabulary import SessionInfo
 from proxy.errors import Unreachable
 
 KERNEL_LIMIT_MS = 100.0
@@ -38,12 +38,16 @@ INLINE = ("six",)
 CHANGED = ("six", "toolz")
 """Another list: the environment is made each time, and taken away again."""
 SETTLE_SECONDS = 1.0
+NTERACT = "nteract's daemon, warm: 2.6 to 4.1 s measured, less than 1 s by its own account"
+BYTECODE = (
+    "all but the cold ones have the bytecode of all that they import: the pool's environments are "
+    "compiled, the other has been started before; it is the one of the bare start too"
+)
 
 
 def environments(workspace: Workspace, effort: Effort) -> Result:
     """Start a kernel in each way, in turns; the first round is to load what is loaded once."""
     starts_of: dict[str, list[Start]] = defaultdict(list)
-    notes = [NTERACT, BYTECODE]
     with ExitStack() as stack:
         measured = _Measured(workspace, stack)
         try:
@@ -51,11 +55,13 @@ def environments(workspace: Workspace, effort: Effort) -> Result:
         except Unreachable as error:
             raise BenchError(f"nothing can be installed: {error}") from None
         for number in range(1 + effort.start_rounds):
-            measured.await_rest()
+            measured.fill()
             for name, start in measured.ways.items():
+                measured.await_rest()
                 found = start()
                 if number:
                     starts_of[name].append(found)
+        measured.fill()
         for _ in range(effort.cold_start_rounds):
             measured.await_rest()
             starts_of[COLD].append(measured.cold())
@@ -73,7 +79,7 @@ def environments(workspace: Workspace, effort: Effort) -> Result:
                 f"{median(each.begun for each in all_of) * 1e3:.0f}",
                 f"{median(each.greeted for each in all_of) * 1e3:.0f}",
             )
-            for name in (*measured.ways, COLD, EMPTY)
+            for name in (DIRECT, CACHED, ENVIRONMENT, KERNEL, COLD, EMPTY)
             if (all_of := starts_of[name])
         ],
         targets=[
@@ -87,19 +93,12 @@ def environments(workspace: Workspace, effort: Effort) -> Result:
                 for name in (ENVIRONMENT, CACHED)
             ),
         ],
-        notes=notes,
+        notes=[NTERACT, BYTECODE],
         raw={
             name: [[each.begun, each.greeted, each.output] for each in all_of]
             for name, all_of in starts_of.items()
         },
     )
-
-
-NTERACT = "nteract's daemon, warm: 2.6 to 4.1 s measured, less than 1 s by its own account"
-BYTECODE = (
-    "all but the cold ones have the bytecode of all that they import: the pool's environments are "
-    "compiled, the other has been started before; it is the one of the bare start too"
-)
 
 
 class _Measured:
@@ -108,67 +107,71 @@ class _Measured:
     def __init__(self, workspace: Workspace, stack: ExitStack) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(self._context.destroy, linger=0)
-        self._directory = workspace.directory
         self._cool = with_pool(workspace, "cool", size=1, kernels=False)
         self._warm = with_pool(workspace, "warm", size=1)
         self._cooled = stack.enter_context(open_daemon(self._cool))
         self._warmed = stack.enter_context(open_daemon(self._warm))
-        inline = self._notebook("inline", INLINE)
-        plain = self._notebook("plain", None)
-        self._changed = self._notebook("changed", CHANGED)
-        self._start_cached = partial(self._start, self._cooled, self._cool, inline, "uv:inline")
+        self._inline = write_notebook(workspace.directory / "inline.ipynb", INLINE)
+        self._changed = write_notebook(workspace.directory / "changed.ipynb", CHANGED)
+        self._plain = write_notebook(workspace.directory / "plain.ipynb", None)
+        self._cached = ""
         self.ways = {
-            DIRECT: self._start_directly,
             CACHED: self._start_cached,
-            KERNEL: partial(
-                self._start, self._warmed, self._warm, plain, "uv:prewarmed", waited=True
-            ),
-            ENVIRONMENT: partial(self._start, self._cooled, self._cool, plain, "uv:prewarmed"),
+            DIRECT: self._start_directly,
+            KERNEL: self._start_prewarmed_kernel,
+            ENVIRONMENT: self._start_in_prewarmed_environment,
         }
-        self._bare = ""
+        """In this order: the second has the environment of the first, and what the last two take is
+        made anew 5 s later."""
 
-    def _notebook(self, stem: str, requirements: tuple[str, ...] | None) -> Path:
-        return write_notebook(self._directory / f"{stem}.ipynb", requirements)
-
-    def await_rest(self) -> None:
-        """Have both pools full, and nobody busy."""
+    def fill(self) -> None:
+        """Have both pools full."""
         for daemon in (self._cooled, self._warmed):
             (kind,) = (each for each in daemon.client.warm_pool().kinds if each.kind == "uv")
             if kind.problem:
                 raise BenchError(f"the pool is not full: {kind.problem}")
+
+    def await_rest(self) -> None:
+        """Have neither daemon busy: with what the last session left, for a start."""
         time.sleep(SETTLE_SECONDS)
         for daemon in (self._cooled, self._warmed):
             daemon.process.settled_cpu_seconds()
 
     def cold(self) -> Start:
         """Begin with an environment that is to be made, and take it away afterwards."""
-        start, session = starts.begin(
-            self._cooled, self._cool, self._changed, context=self._context, source="uv:inline"
-        )
+        start, session = self._begin(self._changed, "uv:inline")
         store = store_of(self._cool)
         store.remove(session.environment)
         store.sweep()
         return start
 
-    def _start(
-        self,
-        daemon: RunningDaemon,
-        workspace: Workspace,
-        notebook: Path,
-        source: str,
-        *,
-        waited: bool = False,
-    ) -> Start:
-        start, session = starts.begin(
-            daemon, workspace, notebook, context=self._context, source=source, waited=waited
-        )
-        if source == "uv:inline":
-            self._bare = session.environment
+    def _start_cached(self) -> Start:
+        start, session = self._begin(self._inline, "uv:inline")
+        self._cached = session.environment
         return start
 
     def _start_directly(self) -> Start:
-        if not self._bare:
-            self._start_cached()
-        environment = store_of(self._cool).find(self._bare)
+        environment = store_of(self._cool).find(self._cached)
         assert environment is not None
         return starts.begin_directly(environment, self._cool, self._context)
+
+    def _start_in_prewarmed_environment(self) -> Start:
+        start, _ = self._begin(self._plain, "uv:prewarmed")
+        return start
+
+    def _start_prewarmed_kernel(self) -> Start:
+        start, _ = starts.begin(
+            self._warmed,
+            self._warm,
+            self._plain,
+            context=self._context,
+            source="uv:prewarmed",
+            waited=True,
+        )
+        return start
+
+    def _begin(self, notebook: Path, source: str) -> tuple[Start, SessionInfo]:
+        """Begin where no kernels wait."""
+        return starts.begin(
+            self._cooled, self._cool, notebook, context=self._context, source=source
+        )
