@@ -76,7 +76,7 @@ def pool(workspace: Workspace, effort: Effort) -> Result:
         ],
         notes=[
             f"at rest for {effort.idle_seconds:.0f} s, with one session of ipykernel, which is not "
-            "counted; each kernel's shell is",
+            "counted; the shells beside each kernel are",
             "1+1 is in that session, quiet and while the pool is filled",
         ],
         raw={"without": asdict(without), "with": asdict(resting), "filling": asdict(filling)},
