@@ -45,7 +45,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
     config.addinivalue_line("markers", "thorough: takes long; runs only with --thorough")
-    config.addinivalue_line("markers", "alone: measures time; does not run beside others (-n)")
+    config.addinivalue_line(
+        "markers", "alone: measures time, or has little of it; does not run beside others (-n)"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

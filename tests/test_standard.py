@@ -78,7 +78,7 @@ def test_ps_lists_what_runs(workplace: Workplace) -> None:
             "problem": "",
             "daemon": False,
         }
-        assert "listed\tpython3\tpython\tidle\t1" in workplace.kmux("ps").stdout
+        assert "listed\tpython3\tpython\tkernelspec\tidle\t1" in workplace.kmux("ps").stdout
         taken = workplace.kmux("run", "--name", "listed")
         assert taken.returncode == 2
         assert "'listed' runs already" in one_line(taken.stderr)

@@ -247,6 +247,7 @@ def test_of_two_shims_on_one_file_the_later_one_has_the_ports(
     until(lambda: clients(daemon) == 0, "now the ports are gone")
 
 
+@pytest.mark.alone
 def test_a_shim_follows_from_daemon_to_daemon(daemon: Daemon, file: Path, shims: Any) -> None:
     process = shims()
     client = daemon.attach(file)

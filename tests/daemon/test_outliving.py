@@ -22,7 +22,7 @@ from tests.frontends.widgets import (
     states_in,
 )
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
 
 COUNT = """
 import time

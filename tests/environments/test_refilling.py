@@ -239,7 +239,7 @@ async def test_a_daemon_begins_with_what_another_one_left(store: Store) -> None:
         await refilling.warm()
         now = Pool(store, [wish("toy", size=3)])
         assert "outlived" in now.in_use()
-        assert now.own("/outlived.ipynb") is None
+        assert now.own("/outlived.ipynb", "uv") is None
         own = now.own("/left.ipynb")
         assert own is not None
         assert own.key == "left"

@@ -22,7 +22,7 @@ from tests.frontends.kmux_process import Client, Daemon, Workplace, until
 from tests.frontends.lab_server import LabServer, lab_server
 from tests.frontends.managed import IN_DAEMON
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.alone]
 
 
 @pytest.fixture

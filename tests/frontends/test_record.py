@@ -113,6 +113,7 @@ def kill(kmux: Kmux) -> None:
     kmux.process.wait(10)
 
 
+@pytest.mark.alone
 def test_a_kmux_that_was_killed_goes_on_where_it_was(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_interrupt_of_a_shutdown_hits_nobodys_cell(
         assert other.text() == "ok\n"
 
 
+@pytest.mark.alone
 def test_the_application_notices_no_change_of_daemons(daemon: Daemon, workplace: Workplace) -> None:
     with started(workplace, "python3") as frontend:
         frontend.client.run("x = 1")
