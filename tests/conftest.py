@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
     config.addinivalue_line("markers", "thorough: takes long; runs only with --thorough")
     config.addinivalue_line(
-        "markers", "alone: measures time, or has little of it; does not run beside others (-n)"
+        "markers", "alone: has little time; does not run beside others (-n)"
     )
 
 

@@ -74,6 +74,7 @@ def test_ps_lists_what_runs(workplace: Workplace) -> None:
             "notebook": None,
             "env_source": "kernelspec",
             "environment": "",
+            "auto": False,
             "preparing": "",
             "problem": "",
             "daemon": False,

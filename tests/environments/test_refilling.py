@@ -240,7 +240,7 @@ async def test_a_daemon_begins_with_what_another_one_left(store: Store) -> None:
         now = Pool(store, [wish("toy", size=3)])
         assert "outlived" in now.in_use()
         assert now.own("/outlived.ipynb", "uv") is None
-        own = now.own("/left.ipynb")
+        own = now.own("/left.ipynb", "uv")
         assert own is not None
         assert own.key == "left"
         assert "waits" in [each.environment.key for each in now.waiting("uv")]
