@@ -45,9 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes minutes; runs only with -m soak")
     config.addinivalue_line("markers", "thorough: takes long; runs only with --thorough")
-    config.addinivalue_line(
-        "markers", "alone: has little time; does not run beside others (-n)"
-    )
+    config.addinivalue_line("markers", "alone: has little time; does not run beside others (-n)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,7 +14,7 @@ import re
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -35,13 +35,13 @@ _NOT_NEEDED = {"debugpy", "jedi", "psutil"}
 _LEFT_OUT = ("test", "idlelib", "tkinter", "ensurepip", "lib2to3", "__pycache__")
 
 
-def make_channel(directory: Path) -> str:
-    """Make the channel. Returns its URL."""
+def make_channel(directory: Path, *more: str) -> str:
+    """Make the channel, with ``more`` of what is installed. Returns its URL."""
     platform = directory / SUBDIR
     platform.mkdir(parents=True)
     (directory / "noarch").mkdir()
     packages = {}
-    for name, version, depends, files in _all():
+    for name, version, depends, files in _all(more):
         file = f"{name}-{version}-0.tar.bz2"
         index = {
             "name": name,
@@ -63,11 +63,11 @@ def make_channel(directory: Path) -> str:
 Package = tuple[str, str, list[str], dict[str, bytes]]
 
 
-def _all() -> Iterator[Package]:
+def _all(more: Iterable[str]) -> Iterator[Package]:
     yield "python", ".".join(map(str, sys.version_info[:3])), [], _python()
     for version in ("1.0", "2.0"):
         yield "toy", version, ["python"], {f"{_SITE}/toy.py": f"version = {version!r}\n".encode()}
-    for name in sorted(_closure("ipykernel")):
+    for name in sorted(set().union(*map(_closure, ("ipykernel", *more)))):
         found = importlib.metadata.distribution(name)
         files = {
             f"{_SITE}/{file}": Path(str(found.locate_file(file))).read_bytes()
