@@ -63,7 +63,7 @@ class LiveSession:
         goes_on: bool = False,
         early: zmq.Socket[bytes] | None = None,
         waiting: WarmKernel | None = None,
-        prewarming: Prewarming | None = None,
+        prewarming: Callable[[], Prewarming | None] = lambda: None,
         stirred: Callable[[], None] = lambda: None,
     ) -> None:
         """``goes_on`` is whether an earlier daemon had it, ``early`` a subscription to its kernel's

@@ -68,6 +68,9 @@ async def serve(settings: Settings, *, takes_over: bool = False) -> None:
         if takes_over:
             from proxy.daemon.handover import taking_over
 
+            # While the other one still serves: until there is a daemon again, what a kernel answers
+            # is lost.
+            _import_sessions()
             taken = await stack.enter_async_context(taking_over())
         stack.callback(os.close, _lock())
         await _Server(settings).run(taken)
@@ -114,9 +117,9 @@ class _Server:
         from proxy.logs import log
 
         async with trio.open_nursery() as lives:
-            self._prewarming = _prewarming(self._settings)
-            sessions = Sessions(host, self._settings, early, self._prewarming)
+            sessions = Sessions(host, self._settings, early)
             await lives.start(sessions.run)
+            self._prewarming = sessions.prewarming = _prewarming(self._settings)
             self._sessions, self._shims = sessions, Shims(sessions)
             if self._prewarming is not None:
                 lives.start_soon(self._prewarming.run, sessions.environments)
@@ -215,7 +218,13 @@ def _import_what_sessions_take(settings: Settings) -> None:
 
     file = LogFile(log_file(), max_bytes=settings.log_bytes, files=settings.log_files)
     configure_file(file, settings.log_level)
-    import proxy.daemon.shims  # noqa: F401
+    _import_sessions()
+
+
+def _import_sessions() -> None:
+    import proxy.daemon.prewarming
+    import proxy.daemon.shims
+    import proxy.environments.chosen  # noqa: F401
 
 
 def _import_what_http_takes() -> None:

@@ -7,6 +7,7 @@ edits what a notebook lists restarts its kernel to have it.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from proxy.daemon.choosing import Chosen, Tell, Wanted, choose, complete
@@ -32,15 +33,20 @@ class SessionEnvironment:
         kept: KeptState,
         directory: KernelDirectory,
         settings: Settings,
-        prewarming: Prewarming | None,
+        prewarming: Callable[[], Prewarming | None],
         waiting: WarmKernel | None,
     ) -> None:
         """``waiting`` is a kernel that waits in the session's directory, to be its first."""
         self._kept = kept
         self._directory = directory
         self._settings = settings
-        self._prewarming = prewarming
+        self._find_prewarming = prewarming
         self._waiting = waiting
+
+    @property
+    def _prewarming(self) -> Prewarming | None:
+        """It comes to be after the sessions that an earlier daemon had."""
+        return self._find_prewarming()
 
     @property
     def waits(self) -> bool:

@@ -55,15 +55,14 @@ class Sessions:
         host: Host,
         settings: Settings,
         early: Early | None = None,
-        prewarming: Prewarming | None = None,
     ) -> None:
-        """``prewarming`` has what waits for notebooks that ask for nothing. ``early`` are
-        subscriptions to the iopub of kernels that another daemon still has, by the ids of their
-        sessions."""
+        """``early`` are subscriptions to the iopub of kernels that another daemon still has, by the
+        ids of their sessions."""
         self._early = early or {}
         self._host = host
         self._settings = settings
-        self._prewarming = prewarming
+        self.prewarming: Prewarming | None = None
+        """What waits for notebooks that ask for nothing, once somebody looks after it."""
         self.changes = Changes()
         """Of all of them, for who looks."""
         self._by_name: dict[str, LiveSession] = {}
@@ -196,9 +195,9 @@ class Sessions:
     async def _taken(self, chosen: Chosen, wish: NewSession) -> Taken | None:
         """Take what waits for a notebook that asks for nothing."""
         kind = chosen.prewarmed
-        if kind is None or self._prewarming is None:
+        if kind is None or self.prewarming is None:
             return None
-        return await self._prewarming.take(
+        return await self.prewarming.take(
             kind,
             notebook=wish.notebook,
             variables=wish.env or os.environ,
@@ -316,7 +315,7 @@ class Sessions:
             goes_on=goes_on,
             early=early,
             waiting=waiting,
-            prewarming=self._prewarming,
+            prewarming=lambda: self.prewarming,
             stirred=partial(self.changes.note, state.id),
         )
         self._beginning.add(state.name)
