@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import trio
 
 
@@ -19,3 +22,28 @@ class Bell:
         """Wait until it is rung, or was since the last time."""
         await self._rung.wait()
         self._rung = trio.Event()
+
+
+class Bells:
+    """For all who look at something."""
+
+    def __init__(self) -> None:
+        self._bells: set[Bell] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._bells)
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        for bell in self._bells:
+            bell.ring()
+
+    @contextmanager
+    def looking(self) -> Iterator[Bell]:
+        """Have a bell of one's own while the context lasts."""
+        bell = Bell()
+        self._bells.add(bell)
+        try:
+            yield bell
+        finally:
+            self._bells.discard(bell)

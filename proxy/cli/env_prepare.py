@@ -11,7 +11,7 @@ from proxy.cli.consent import ask
 from proxy.cli.detecting import Detected, detected
 from proxy.cli.table import show_json
 from proxy.environments import chosen, consent
-from proxy.environments.explanation import PREWARMED
+from proxy.environments.detection import PREWARMED
 from proxy.environments.progress import Progress
 from proxy.errors import NotTrusted
 from proxy.kernel_command import KernelCommand

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from proxy.bell import Bell
+from proxy.bell import Bell, Bells
 
 
 class Changes:
     """Notes sessions by their ids."""
 
     def __init__(self) -> None:
-        self._bells: set[Bell] = set()
+        self._bells = Bells()
         self._changed: set[str] = set()
 
     def note(self, session_id: str) -> None:
         """Something of a session changed, or it began, or is over. Called in each turn of it."""
         if self._bells and session_id not in self._changed:
             self._changed.add(session_id)
-            for bell in self._bells:
-                bell.ring()
+            self._bells.ring()
 
     def take(self) -> set[str]:
         """Return what has changed since this was called last."""
@@ -32,12 +30,6 @@ class Changes:
         """Whether anybody looks."""
         return bool(self._bells)
 
-    @contextmanager
-    def looking(self) -> Iterator[Bell]:
+    def looking(self) -> AbstractContextManager[Bell]:
         """Look while the context lasts. The bell rings with the first change after a look."""
-        bell = Bell()
-        self._bells.add(bell)
-        try:
-            yield bell
-        finally:
-            self._bells.discard(bell)
+        return self._bells.looking()

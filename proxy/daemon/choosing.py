@@ -12,7 +12,7 @@ import trio
 from proxy.environments import consent, finding, preparation, uv
 from proxy.environments.chosen import channels_of, choice_of
 from proxy.environments.chosen import pool as chosen_pool
-from proxy.environments.detection import FROM_NOTEBOOK, Detection
+from proxy.environments.detection import FROM_NOTEBOOK, PREWARMED, Detection
 from proxy.environments.pool import Pool
 from proxy.environments.progress import Progress
 from proxy.environments.wishes import Kind
@@ -26,8 +26,6 @@ from proxy.settings import Settings
 KERNEL_NAMES = {"python": "python3", "deno": "deno"}
 """What a kernel is called that no kernelspec describes: as frontends know its language's."""
 LANGUAGES = {"python": "python", "deno": "typescript"}
-
-PREWARMED: dict[str, Kind] = {"uv:prewarmed": "uv", "conda:prewarmed": "conda"}
 
 Tell = Callable[[str, str], None]
 """Is told what is done, and in which language the kernel will be."""

@@ -8,8 +8,7 @@ ports and keys.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ import msgspec
 import trio
 import zmq
 
-from proxy.bell import Bell
+from proxy.bell import Bells
 from proxy.daemon import external
 from proxy.daemon.carrier import Carrier
 from proxy.daemon.control import visible
@@ -87,7 +86,8 @@ class LiveSession:
         self._settings = settings
         self._goes_on = goes_on
         self._idle_since = time.time()
-        self._bells: set[Bell] = set()
+        self.looks = Bells()
+        """Rung when anything has happened."""
         self._environment = SessionEnvironment(
             self._kept, self.directory.kernel, settings, prewarming, waiting
         )
@@ -124,11 +124,11 @@ class LiveSession:
             log().error("internal.error", exc_info=bug)
         self.ready.set()
         self.ended.set()
-        self._ring()
+        self.looks.ring()
         self._kept.is_over = True
         self.ports.ended()
         self._started()
-        await self._environment.close()
+        await self._environment.close(is_over=not self.directory.path.exists())
 
     def _started(self) -> None:
         if self._task_status is not None:
@@ -356,21 +356,7 @@ class LiveSession:
         self._stirred()
         if not self.ready.is_set() and self.hosted.runner.session.execution_state in FOUND:
             self.ready.set()
-        self._ring()
-
-    def _ring(self) -> None:
-        for bell in self._bells:
-            bell.ring()
-
-    @contextmanager
-    def looked_at(self) -> Iterator[Bell]:
-        """Have a bell that rings when anything has happened, while the context lasts."""
-        bell = Bell()
-        self._bells.add(bell)
-        try:
-            yield bell
-        finally:
-            self._bells.discard(bell)
+        self.looks.ring()
 
 
 def _first(group: BaseExceptionGroup[KmuxError]) -> KmuxError:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
+from proxy.holding import is_held
 from proxy.settings import data_dir, runtime_dir
 
 
@@ -21,23 +20,12 @@ def lock_file() -> Path:
 
 def is_locked() -> bool:
     """Whether a daemon has its lock: it runs, or comes up."""
-    try:
-        descriptor = os.open(lock_file(), os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_held(lock_file())
 
 
 def has_sessions() -> bool:
-    """Whether a daemon has left sessions, with their kernels."""
-    sessions = data_dir() / "sessions"
-    return sessions.is_dir() and any(sessions.iterdir())
+    """Whether a daemon has left sessions, with their kernels. (A kernel that waited is none.)"""
+    return any((data_dir() / "sessions").glob("*/session.json"))
 
 
 def start_lock_file() -> Path:

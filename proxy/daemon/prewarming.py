@@ -78,9 +78,16 @@ class Prewarming:
     async def run(self, in_use: Callable[[], Collection[str]]) -> None:
         """Keep it full until cancelled. Kernels that nobody has taken end then.
 
-        ``in_use`` returns the keys of the environments that sessions have.
+        ``in_use`` returns the keys of the environments that sessions have. Raises nothing: sessions
+        go on without a pool.
         """
         self._in_use = in_use
+        try:
+            await self._run()
+        except Exception:
+            log().exception("internal.error", what="pool")
+
+    async def _run(self) -> None:
         warm.sweep(each.kernel for each in states.prewarmed())
         async with trio.open_nursery() as self._nursery:
             self._nursery.start_soon(self._refilling.run)

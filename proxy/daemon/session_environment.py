@@ -110,11 +110,12 @@ class SessionEnvironment:
             environment=key,
         )
 
-    async def close(self) -> None:
-        """The session is over, however far it came: nothing of it is left here."""
+    async def close(self, *, is_over: bool) -> None:
+        """The session does not go on here, however far it came. ``is_over`` is whether nobody will
+        go on with it, and its kernel has ended."""
         if self._waiting is not None:
             await self._let_go()
-        if self._kept.now.environment:
+        if is_over and self._kept.now.environment:
             await self._give_back(self._kept.now.environment)
 
     async def _let_go(self) -> None:

@@ -78,8 +78,10 @@ class Sessions:
         return sorted(self._by_name.values(), key=lambda live: live.name)
 
     def environments(self) -> list[str]:
-        """Return the keys of the environments that kernels are in."""
-        return [live.state.environment for live in self.all() if live.state.environment]
+        """Return the keys of the environments that kernels are in, also of broken sessions."""
+        keys = [live.state.environment for live in self.all()]
+        keys += [states.environment_of(directory) for directory in self.broken]
+        return [key for key in keys if key]
 
     def __len__(self) -> int:
         return len(self._by_name)

@@ -38,7 +38,7 @@ class Starting:
         if self._over:
             raise StopAsyncIteration
         live = self._live
-        with live.looked_at() as bell:
+        with live.looks.looking() as bell:
             while not live.ready.is_set():
                 step = live.preparing
                 if step != self._told:

@@ -180,6 +180,18 @@ def read_state(directory: Path) -> SessionState:
     return state
 
 
+class _Environment(msgspec.Struct):
+    environment: str = ""
+
+
+def environment_of(directory: Path) -> str:
+    """Return the key of the environment of a session that cannot be gone on with, where its state
+    has that: its kernel may live."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode((directory / STATE).read_bytes(), type=_Environment).environment
+    return ""
+
+
 class DamagedState(StoreError):
     """A session's state that is no state."""
 

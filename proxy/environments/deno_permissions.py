@@ -23,10 +23,21 @@ _ALL = ("-A", "--allow-all")
 def start_code(permissions: Sequence[str] | None) -> str:
     """Return what a kernel is to run first, so that it may do no more than this; empty: nothing.
 
-    None, and a list of nothing, say nothing of it. Raises :class:`ConfigError`.
+    Raises as :func:`revoked`.
+    """
+    names = revoked(permissions)
+    if not names:
+        return ""
+    return f"for (const name of {json.dumps(names)}) await Deno.permissions.revoke({{ name }});"
+
+
+def revoked(permissions: Sequence[str] | None) -> list[str]:
+    """Return the permissions that are taken away. None, and a list of nothing, say nothing of it.
+
+    Raises :class:`ConfigError` where it is not known what is meant, or that cannot be had.
     """
     if not permissions:
-        return ""
+        return []
     allowed = set(BY_DEFAULT)
     denied: set[str] = set()
     for option in permissions:
@@ -45,7 +56,4 @@ def start_code(permissions: Sequence[str] | None) -> str:
                 f"--allow-all, or --allow- and --deny- with one of {', '.join(NAMES)}"
             )
         (allowed if verb == "allow" else denied).add(name)
-    revoked = [name for name in (*NAMES, *BY_DEFAULT) if name not in allowed - denied]
-    if not revoked:
-        return ""
-    return f"for (const name of {json.dumps(revoked)}) await Deno.permissions.revoke({{ name }});"
+    return [name for name in (*NAMES, *BY_DEFAULT) if name not in allowed - denied]

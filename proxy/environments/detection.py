@@ -33,6 +33,8 @@ Source = Literal[
 ]
 FROM_NOTEBOOK = ("uv:inline", "conda:inline", "uv:pep723")
 """Those of which the notebook itself says what is installed."""
+PREWARMED: dict[str, Literal["uv", "conda"]] = {"uv:prewarmed": "uv", "conda:prewarmed": "conda"}
+"""Those of notebooks that ask for nothing, and what makes them."""
 DENO_LANGUAGES = ("typescript", "javascript", "deno")
 SHARED_SUFFIX = "-shared"
 """Of kmux's kernelspec for a kernel that is shared, ``ir-shared``: the notebook wants ``ir``."""

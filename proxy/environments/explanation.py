@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from proxy.environments import conda_needs, consent
-from proxy.environments.detection import Detection, Rule
+from proxy.environments import conda_needs, consent, deno_permissions
+from proxy.environments.detection import PREWARMED, Detection, Rule
 from proxy.environments.uv_environments import FOR_KERNEL
 
-PREWARMED = ("uv:prewarmed", "conda:prewarmed")
 _KERNELS = {"python": "Python", "deno": "Deno"}
 
 
@@ -27,6 +26,9 @@ def lines(
     yield from _rules(detection.environment_rules)
     for each in detection.passed:
         yield f"  -   {each.path}: {each.why}"
+    taken_away = deno_permissions.revoked(detection.deno_permissions)
+    if taken_away:
+        yield f"its code may not: {', '.join(taken_away)}"
     wanted = list(to_install(detection, channels, prewarmed))
     if wanted:
         is_ready = detection.source in PREWARMED

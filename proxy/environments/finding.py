@@ -11,18 +11,13 @@ from proxy.environments.wants import Wants, wants_of
 from proxy.errors import ConfigError
 
 
-def of_notebook(notebook: Path | None, directory: Path, choice: Choice) -> Detection:
+def of_text(text: str | None, notebook: Path | None, directory: Path, choice: Choice) -> Detection:
     """Detect for a notebook; one that is not there yet says nothing, nor does None.
 
-    Its project is looked for from where it is, else from ``directory`` upwards. Raises
-    :class:`ConfigError` as :func:`detect` does, and where the notebook is none.
-    """
-    return of_text(None if notebook is None else text_of(notebook), notebook, directory, choice)
-
-
-def of_text(text: str | None, notebook: Path | None, directory: Path, choice: Choice) -> Detection:
-    """Detect for a notebook whose text was read already, so that nobody can exchange it between
-    the look at what it says and the look at whether it is trusted. Raises as the above.
+    Its text was read already, so that nobody can exchange it between the look at what it says and
+    the look at whether it is trusted. Its project is looked for from where it is, else from
+    ``directory`` upwards. Raises :class:`ConfigError` as :func:`detect` does, and where the
+    notebook is none.
     """
     start = directory if notebook is None else notebook.parent
     try:

@@ -263,15 +263,6 @@ class Pool:
             self._store.remove(key)
         self._records.forget(key)
 
-    def flush(self, kind: Kind | None = None) -> list[str]:
-        """Throw away all that wait, and return their keys. For who keeps no kernels in them."""
-        gone = []
-        for key, record in self._records.waiting().items():
-            if kind in (None, record.kind) and self.retire(key):
-                self.discard(key)
-                gone.append(key)
-        return gone
-
     def sweep(self, in_use: Collection[str] = ()) -> None:
         """Take over what other processes had that ended: what a session still has, and the rest.
 

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.environments.holding import hold, is_held, remove_unheld
 from proxy.environments.store import explained, write
 from proxy.environments.wishes import Kind
+from proxy.holding import hold, is_held, remove_unheld
 
 _SUFFIX = ".json"
 

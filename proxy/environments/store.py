@@ -28,8 +28,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from proxy.environments.holding import hold, is_held, remove_unheld
 from proxy.errors import DiskFull, NotFound, StoreError
+from proxy.holding import hold, is_held, remove_unheld
 from proxy.logs import log
 
 MANIFEST = "kmux.json"

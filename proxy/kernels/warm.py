@@ -78,22 +78,16 @@ class WarmKernel:
         """Whether its process runs, for nobody or for somebody."""
         return not self._ended.is_set()
 
-    async def hand_over(
-        self, *, cwd: str, env: Mapping[str, str], arguments: Sequence[str] = ()
-    ) -> None:
-        """Make it the kernel that is started in that directory, with all of that environment.
-
-        Raises :class:`KernelGone` where it cannot be: then a kernel is to be started anew, and this
-        one ended, as when this is cancelled.
-        """
-        await self.begin(cwd=cwd, env=env, arguments=arguments)
-        await self.handed_over()
-
     async def begin(
         self, *, cwd: str, env: Mapping[str, str], arguments: Sequence[str] = ()
     ) -> None:
-        """Tell it to become that kernel. It takes some milliseconds, of which most are for the
-        history's file to be on the disk. Raises as :meth:`hand_over`."""
+        """Tell it to become the kernel that is started in that directory, with all of that
+        environment.
+
+        It takes some milliseconds, of which most are for the history's file to be on the disk.
+        Raises :class:`KernelGone` where it cannot be: then a kernel is to be started anew, and this
+        one ended, as when this is cancelled.
+        """
         why = hindrance(self.started_with, env, arguments)
         if why is not None:
             raise KernelGone(f"a kernel that waited is of no use: {why}")
@@ -106,7 +100,7 @@ class WarmKernel:
         """Wait until it is that kernel.
 
         What the user has run at a start (extensions, startup files) comes next, and then its first
-        request. From then on it belongs to its directory's session. Raises as :meth:`hand_over`.
+        request. From then on it belongs to its directory's session. Raises as :meth:`begin`.
         """
         answer: dict[str, str] = {}
         with trio.move_on_after(HAND_OVER_SECONDS), suppress(trio.BrokenResourceError):

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.environments import consent
 from proxy.environments.detection import Choice
-from proxy.environments.finding import of_notebook
+from tests.environments.looking import of_notebook
 from tests.environments.made import write_notebook
 from tests.frontends.kmux_process import DEADLINE, Workplace
 

@@ -90,3 +90,12 @@ def test_conda_packages_without_channels_are_of_those_that_the_user_has_chosen()
         "  channel conda-forge",
         "  ipykernel (what a kernel needs)",
     ]
+
+
+def test_what_deno_may_not_is_said() -> None:
+    metadata = {
+        "kernelspec": {"name": "deno"},
+        "runt": {"deno": {"permissions": ["--allow-net"]}},
+    }
+    *_, last = explained(wants_of({"metadata": metadata}))
+    assert last == "its code may not: read, write, env, sys, run, ffi"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from proxy.environments.detection import Choice
-from proxy.environments.finding import of_notebook, of_text, text_of
+from proxy.environments.finding import of_text, text_of
 from proxy.errors import ConfigError
+from tests.environments.looking import of_notebook
 
 
 @pytest.fixture

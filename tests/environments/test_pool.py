@@ -211,16 +211,6 @@ async def test_a_broken_one_is_of_no_use(pool: Pool, store: Store) -> None:
     assert pool.take("uv") is None
 
 
-async def test_all_that_wait_are_thrown_away(pool: Pool, store: Store) -> None:
-    for key in ("one", "two"):
-        await offer(store, SIX, key)
-    taken = pool.take("uv")
-    assert taken is not None
-    assert pool.flush("conda") == []
-    assert pool.flush() == ["two"]
-    assert [each.key for each in store.all()] == [taken.key]
-
-
 # What becomes of one that was taken
 
 

@@ -14,11 +14,11 @@ from jupyter_client.connect import write_connection_file
 
 from proxy.environments import uv
 from proxy.environments.detection import Choice
-from proxy.environments.finding import of_notebook
 from proxy.environments.preparation import prepare
 from proxy.environments.progress import tell_nobody
 from proxy.environments.store import Store
 from proxy.kernel_command import CONNECTION_FILE, KernelCommand
+from tests.environments.looking import of_notebook
 from tests.frontends.kmux_process import Client
 
 pytestmark = pytest.mark.timeout(180)

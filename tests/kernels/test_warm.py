@@ -81,6 +81,11 @@ def frontends() -> Iterator[Frontends]:
     frontends.stop_clients()
 
 
+async def hand_over(kernel: WarmKernel, **wanted: Any) -> None:
+    await kernel.begin(**wanted)
+    await kernel.handed_over()
+
+
 async def warm(
     nursery: trio.Nursery,
     directory: KernelDirectory,
@@ -201,7 +206,7 @@ async def test_it_is_what_would_have_been_started(
     set_up_profile(env)
     started_with = {**env, "UNWANTED": "yes", "JPY_SESSION_NAME": "another", "TZ": "UTC"}
     kernel = await warm(nursery, directory, started_with, command)
-    await kernel.hand_over(cwd=str(notebooks), env=wanted)
+    await hand_over(kernel, cwd=str(notebooks), env=wanted)
     facts = facts_of(frontends, directory)
     await kernel.end()
 
@@ -227,7 +232,7 @@ async def test_it_goes_on_like_any_kernel(
     kernel = await warm(nursery, directory, env)
     assert directory.is_prewarmed
     assert directory.connection_file.stat().st_mode & 0o777 == 0o600
-    await kernel.hand_over(cwd=str(tmp_path), env={**env, "JPY_SESSION_NAME": "a.ipynb"})
+    await hand_over(kernel, cwd=str(tmp_path), env={**env, "JPY_SESSION_NAME": "a.ipynb"})
     assert not directory.is_prewarmed
     adopted = adopt(directory)
     try:
@@ -267,7 +272,7 @@ async def test_it_is_in_the_history_when_it_was_handed_over(
         for number in range(3)
     ]
     for kernel in (kernels[2], kernels[0]):
-        await kernel.hand_over(cwd=str(tmp_path), env=env)
+        await hand_over(kernel, cwd=str(tmp_path), env=env)
         client = frontends.attach(kernel.directory.connection_file, ready=False)
         client.reply(client.kernel_info())
         client.run("print(get_ipython().history_manager.session_number)")
@@ -412,11 +417,11 @@ async def test_what_it_cannot_be_is_refused_before_it_is_touched(
 ) -> None:
     kernel = await warm(nursery, directory, env)
     with pytest.raises(KernelGone, match="of no use: HOME is another one"):
-        await kernel.hand_over(cwd=str(tmp_path), env={**env, "HOME": "/"})
+        await hand_over(kernel, cwd=str(tmp_path), env={**env, "HOME": "/"})
     with pytest.raises(KernelGone, match="--matplotlib=inline is read when"):
-        await kernel.hand_over(cwd=str(tmp_path), env=env, arguments=("--matplotlib=inline",))
+        await hand_over(kernel, cwd=str(tmp_path), env=env, arguments=("--matplotlib=inline",))
     assert directory.is_prewarmed
-    await kernel.hand_over(cwd=str(tmp_path), env=env)
+    await hand_over(kernel, cwd=str(tmp_path), env=env)
     await kernel.end()
 
 
@@ -440,7 +445,7 @@ async def test_one_that_cannot_be_handed_over_says_why(
         os.kill(pid, signal.SIGKILL)
         why = "the kernel was killed by SIGKILL"
     with pytest.raises(KernelGone, match=f"could not be handed over: .*{why}"):
-        await kernel.hand_over(cwd=cwd, env=wanted)
+        await hand_over(kernel, cwd=cwd, env=wanted)
     await eventually(lambda: not kernel.is_alive)
     assert directory.is_prewarmed
     assert not directory.connection_file.exists() or what == "process"

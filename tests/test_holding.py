@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.environments.holding import hold, is_held, remove_unheld
+from proxy.holding import hold, is_held, remove_unheld
 
 _HOLD = """
 import sys, time
 from pathlib import Path
-from proxy.environments.holding import hold
+from proxy.holding import hold
 hold(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)
