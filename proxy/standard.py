@@ -31,7 +31,8 @@ from proxy.display import SECOND_INTERRUPT_SECONDS, Display
 from proxy.endpoints.routes import Request, Response, Route
 from proxy.endpoints.unix_front import UnixFront
 from proxy.environments import chosen as environments
-from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound
+from proxy.environments.pool import Pool
+from proxy.errors import ClientProtocolError, ConfigError, Conflict, NotFound, StoreError
 from proxy.hosting import HostedSession, Plan, open_host
 from proxy.kernel_command import FROM_KERNELSPEC
 from proxy.kernels import specs
@@ -82,7 +83,7 @@ class StandardSession:
         self.file = Path()
         self.environment = ""
         """The key of the environment in the store that its kernel is in, where it is there."""
-        self._env_source = env_source
+        self.env_source = env_source
         self._language = language
         self._began = time.time()
 
@@ -108,7 +109,7 @@ class StandardSession:
             clients=len(visible(hosted.runner)),
             pid=hosted.runner.kernel.pid,
             connection_file=str(self.file),
-            env_source=self._env_source,
+            env_source=self.env_source,
             environment=self.environment,
             created=timestamp(self._began),
             problem=hosted.not_recorded,
@@ -201,14 +202,14 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     private.parent.mkdir(mode=0o700, exist_ok=True)
 
     async def prepare(launch: LaunchOptions, tell: Tell) -> LaunchOptions:
-        now = await choose(wanted, options.settings)
+        now = await choose(wanted, options.settings, had=session.env_source)
         prepared = await complete(
             launch, now, wanted, options.settings, tell, had=session.environment, pool=pool
         )
-        former = session.environment
+        former, session.env_source = session.environment, now.env_source
         session.environment = prepared.command.key if prepared.command is not None else ""
-        if former not in ("", session.environment) and pool is not None:
-            pool.given_back(former)
+        if former != session.environment:
+            await trio.to_thread.run_sync(_give_back, pool, former)
         return prepared
 
     plan = Plan(
@@ -261,8 +262,7 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
             status = await hosted.run()
             nursery.cancel_scope.cancel()
     finally:
-        if pool is not None and session.environment:
-            pool.given_back(session.environment)
+        _give_back(pool, session.environment)
         front.close()
         for each in written:
             each.unlink(missing_ok=True)
@@ -270,6 +270,13 @@ async def run(options: Options, show: Callable[[str], None] | None = None) -> in
     if not owned or status is None:
         return 0
     return status if status >= 0 else 128 - status
+
+
+def _give_back(pool: Pool | None, key: str) -> None:
+    """A kernel has ended that was in this environment, if there is one."""
+    if pool is not None and key:
+        with suppress(StoreError):  # the daemon sweeps it
+            pool.given_back(key)
 
 
 def _notebook() -> str | None:

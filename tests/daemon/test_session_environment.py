@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
 from tests.daemon.test_choosing import answer, trust, wants, write
 from tests.daemon.test_prewarming import environments, new, waiting_kernels, warm
-from tests.frontends.kmux_process import Daemon, has_ended, until
+from tests.frontends.kmux_process import Daemon, Workplace, has_ended, until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -56,3 +57,19 @@ def test_a_daemon_that_is_killed_while_it_hands_over_leaves_a_session_that_lives
     assert listed["status"] != "dead"
     client.reply(client.kernel_info(), 30)
     assert answer(client, "print(1)") == "1"
+
+
+def test_kmux_run_by_itself_keeps_its_environment_and_gives_it_back(workplace: Workplace) -> None:
+    notebook = write(workplace.root / "a.ipynb")
+    with workplace.run("--kernel", "auto", JPY_SESSION_NAME=str(notebook)) as kmux:
+        until(lambda: kmux.ps()["status"] == "idle", "its environment was made", 30)
+        client = kmux.client()
+        where = "import sys; print(sys.prefix)"
+        prefix = Path(answer(client, where))
+        listed = kmux.ps()
+        assert (listed["env_source"], listed["environment"]) == ("uv:prewarmed", prefix.name)
+        refused = workplace.kmux("env", "remove", prefix.name)
+        assert (refused.returncode, "is in use by a" in refused.stderr) == (2, True)
+        workplace.kmux("restart", listed["name"])
+        assert answer(client, where) == str(prefix)
+    assert not prefix.exists()
