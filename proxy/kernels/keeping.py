@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -156,6 +157,12 @@ class KernelDirectory:
         except OSError:
             return None
         return pid if _fields(stat) == begun and not _is_zombie(stat) else None
+
+    def kill(self) -> None:
+        """End the kernel that was left here at once, and its keeper, if they live."""
+        if (keeper := self.keeper_pid()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(keeper, signal.SIGKILL)
 
     def pid(self) -> int | None:
         """Return the kernel's own process."""

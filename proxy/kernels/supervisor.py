@@ -91,7 +91,7 @@ class Supervisor:
         async with trio.open_nursery() as self._nursery:
             first = not self._adopts
             if self._adopts and self._never_launched():
-                self._adopts = False
+                self._begin_anew()
             while not self._end.is_set():
                 self._restart = trio.Event()
                 found, self._adopts = self._adopts, False
@@ -121,6 +121,15 @@ class Supervisor:
         that waited."""
         kept_in = self._options.kept_in
         return kept_in is not None and (kept_in.launch() is None or kept_in.is_prewarmed)
+
+    def _begin_anew(self) -> None:
+        """There is nothing to go on with: neither a kernel, nor what it said."""
+        self._adopts = False
+        if self._options.kept_in is not None:
+            self._options.kept_in.kill()  # it may just have become ours, and nobody noticed
+        if self._early is not None:
+            self._early.raw.close()
+            self._early = None
 
     async def _next_kernel(self, found: bool) -> Process | None:
         """Return a kernel that runs. None: the end came before there was one."""

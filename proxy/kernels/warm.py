@@ -249,9 +249,7 @@ def sweep(directories: Iterable[KernelDirectory]) -> None:
     for directory in directories:
         if not directory.is_prewarmed:
             continue
-        if (keeper := directory.keeper_pid()) is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(keeper, signal.SIGKILL)
+        directory.kill()
         shutil.rmtree(directory.path, ignore_errors=True)
 
 

@@ -54,7 +54,13 @@ def logged(daemon: Daemon, event: str) -> list[dict[str, Any]]:
 
 
 def waiting_kernels(daemon: Daemon) -> list[psutil.Process]:
-    return [p for p in daemon.workplace.processes() if "warm_main.py" in " ".join(p.cmdline())]
+    def waits(process: psutil.Process) -> bool:
+        try:
+            return any("warm_main.py" in each for each in process.cmdline())
+        except psutil.Error:  # it has just ended
+            return False
+
+    return [process for process in daemon.workplace.processes() if waits(process)]
 
 
 def test_a_notebook_that_asks_for_nothing_gets_the_kernel_that_waits(daemon: Daemon) -> None:

@@ -50,13 +50,14 @@ def test_a_daemon_that_is_killed_while_it_hands_over_leaves_a_session_that_lives
     (state,) = sessions.parent.glob("*/session.json")
     os.kill(pid, signal.SIGKILL)
     (state.parent / "prewarmed").touch()  # as it is until the kernel is the session's
-    for kernel in waiting_kernels(daemon):
-        kernel.kill()
+    kernels = waiting_kernels(daemon)
+    assert kernels
     client = daemon.attach(info["connection_file"], ready=False)
     (listed,) = daemon.json("ps")
     assert listed["status"] != "dead"
     client.reply(client.kernel_info(), 30)
     assert answer(client, "print(1)") == "1"
+    assert all(has_ended(kernel.pid) for kernel in kernels), "nobody has that one any more"
 
 
 def test_kmux_run_by_itself_keeps_its_environment_and_gives_it_back(workplace: Workplace) -> None:
